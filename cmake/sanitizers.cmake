@@ -1,0 +1,8 @@
+if(ADVISOR_SANITIZE)
+  add_compile_options(-fsanitize=${ADVISOR_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${ADVISOR_SANITIZE})
+endif()
+if(ADVISOR_COVERAGE)
+  add_compile_options(--coverage)
+  add_link_options(--coverage)
+endif()

@@ -1,0 +1,34 @@
+# advisor_library(NAME SOURCES ... DEPS ...): a static library of ours, with our warnings and include root.
+function(advisor_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+  advisor_warnings(${name})
+endfunction()
+
+# advisor_binary(NAME SOURCES ... DEPS ...): a program of ours; all programs land in <build>/bin.
+function(advisor_binary name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  advisor_warnings(${name})
+endfunction()
+
+# advisor_test(NAME SOURCES ... DEPS ...): one GoogleTest program registered with ctest as NAME.
+function(advisor_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;ENV;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
+  advisor_warnings(${name})
+  add_test(NAME ${name} COMMAND ${name})
+  # ADVISOR_TRACES and ADVISOR_CHECKER come from the caller's environment (scripts/test sets them).
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300 ENVIRONMENT
+    "ADVISOR_SOURCE_DIR=${PROJECT_SOURCE_DIR};ADVISOR_BIN_DIR=${PROJECT_BINARY_DIR}/bin;${ARG_ENV}")
+  if(ARG_LABELS)
+    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}")
+  endif()
+endfunction()

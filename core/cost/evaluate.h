@@ -1,0 +1,55 @@
+#ifndef ADVISOR_CORE_COST_EVALUATE_H_
+#define ADVISOR_CORE_COST_EVALUATE_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "core/model/figures.h"
+#include "core/model/phase.h"
+#include "core/model/plan.h"
+#include "core/model/request.h"
+
+namespace advisor {
+
+// How an engine picks the node that serves an expert its home does not hold.
+enum class Dispatch {
+  kTable,  // remote choice, else ring order
+  kCover,  // what-if: a token's remote experts go to the fewest holders, greedily the node that holds most of what is left,
+           // ties in ring order from home
+};
+
+struct EvaluateOptions {
+  PhaseFilter phase = PhaseFilter::kDecode;
+  Dispatch dispatch = Dispatch::kTable;
+};
+
+// Plays `traffic` against `plan` with request i homed on homes[i]. Requests known by counts enter the activation, load and
+// home figures in every phase. Does not set the saving ratios. INVALID_ARGUMENT: model shapes differ, a home is out of
+// range, sizes differ.
+absl::StatusOr<Figures> Evaluate(const Plan& plan, const Traffic& traffic, absl::Span<const NodeId> homes,
+                                 const EvaluateOptions& options);
+
+// Evaluate() plus the saving ratios against the contract's baseline: linear placement, requests dealt round-robin.
+absl::StatusOr<Figures> EvaluateWithBaseline(const Plan& plan, const Traffic& traffic, absl::Span<const NodeId> homes,
+                                             const EvaluateOptions& options);
+
+// The baseline's own figures on the same requests (table dispatch).
+absl::StatusOr<Figures> EvaluateLinearBaseline(const ModelSpec& model, const Topology& topology, const Traffic& traffic,
+                                               PhaseFilter phase);
+
+// The i-th request on node i modulo nodes.
+std::vector<NodeId> DealRoundRobin(size_t requests, int nodes);
+
+// Distinct nodes other than `home` that a token with experts ids[0 .. top_k) is sent to. `serve`: ServeTable::ServeRow.
+inline int RemoteVisits(const uint16_t* ids, int top_k, const int16_t* serve, int home) {
+  uint64_t nodes = 0;
+  for (int i = 0; i < top_k; ++i) {
+    nodes |= uint64_t{1} << serve[ids[i]];
+  }
+  return __builtin_popcountll(nodes & ~(uint64_t{1} << home));
+}
+
+}  // namespace advisor
+
+#endif  // ADVISOR_CORE_COST_EVALUATE_H_

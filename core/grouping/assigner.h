@@ -1,0 +1,72 @@
+#ifndef ADVISOR_CORE_GROUPING_ASSIGNER_H_
+#define ADVISOR_CORE_GROUPING_ASSIGNER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "core/model/ids.h"
+#include "core/model/plan.h"
+#include "core/model/request.h"
+
+namespace advisor {
+
+// One nonzero count of a prompt: how many of its tokens chose `expert` in `layer`.
+struct PromptCount {
+  uint16_t layer = 0;
+  uint16_t expert = 0;
+  uint32_t count = 0;
+};
+
+// What a request's prompt tells: all that Assign may look at.
+struct Prompt {
+  std::string domain;                 // may be empty or unknown
+  int tokens = 0;
+  std::vector<PromptCount> counts;    // any order; may be empty (only the domain is known)
+};
+
+// The prompt of a trace's request: counts over its prefill tokens (all counts, for requests known by sums).
+Prompt PromptOf(const ModelSpec& model, const Request& request);
+
+struct Choice {
+  NodeId node;
+  double cost = 0;       // estimated remote visits per decode token, summed over layers
+  bool spilled = false;  // the best node was too loaded
+};
+
+// Places requests one by one: the cheapest node for the prompt among those whose home load stays within the grouping's
+// slack of their share. With an empty grouping requests are dealt round-robin. Deterministic. Not thread-safe.
+class Assigner {
+ public:
+  // `grouping` must outlive the assigner; `nodes` is used when it is empty.
+  Assigner(const Grouping& grouping, int nodes);
+
+  // Nodes by rising estimated cost (ties: lower node id); does not change the load. Empty grouping: ring from the next node.
+  std::vector<Choice> Rank(const Prompt& prompt) const;
+
+  // Chooses and books the request's expected decode tokens on the node.
+  Choice Assign(const Prompt& prompt);
+
+  // Takes `decode_tokens` (as booked) back from a node when a request ends, so that load means requests alive.
+  // Offline, where load means share of all traffic, it is never called.
+  void Release(NodeId node, double decode_tokens);
+
+  // Expected decode tokens of a prompt, the weight that Assign books.
+  double ExpectedDecodeTokens(const Prompt& prompt) const;
+
+ private:
+  const Grouping& grouping_;
+  int nodes_;
+  int64_t assigned_ = 0;
+  double total_ = 0;              // booked over all nodes
+  double booked_ever_ = 0;        // for the mean request
+  std::vector<double> load_;      // booked per node
+};
+
+// Homes for a whole trace in its order, each request seeing its prompt and the requests before it.
+std::vector<NodeId> AssignInOrder(const Plan& plan, const Traffic& traffic);
+
+}  // namespace advisor
+
+#endif  // ADVISOR_CORE_GROUPING_ASSIGNER_H_

@@ -1,0 +1,33 @@
+#ifndef ADVISOR_CORE_IO_TRACE_H_
+#define ADVISOR_CORE_IO_TRACE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/model/request.h"
+
+namespace advisor {
+
+// Reads a routing trace (.jsonl or .jsonl.gz) line by line. Errors name file, line, what was got and the limit; a file cut
+// in the middle is DATA_LOSS, a bad value INVALID_ARGUMENT, a file that cannot be opened NOT_FOUND.
+class TraceReader {
+ public:
+  static absl::StatusOr<std::unique_ptr<TraceReader>> Open(const std::string& path);
+  virtual ~TraceReader() = default;
+  virtual const ModelSpec& model() const = 0;
+  virtual const std::string& source() const = 0;
+  // Fills `request` (validated) and returns true; false at the end.
+  virtual absl::StatusOr<bool> Next(Request* request) = 0;
+};
+
+// A whole trace. Request ids are unique, else INVALID_ARGUMENT.
+absl::StatusOr<Traffic> ReadTrace(const std::string& path);
+
+// Writes .jsonl, or .jsonl.gz by the name's ending, to a temporary file renamed into place at the end: nothing half-written.
+absl::Status WriteTrace(const std::string& path, const Traffic& traffic);
+
+}  // namespace advisor
+
+#endif  // ADVISOR_CORE_IO_TRACE_H_

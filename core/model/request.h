@@ -1,0 +1,50 @@
+#ifndef ADVISOR_CORE_MODEL_REQUEST_H_
+#define ADVISOR_CORE_MODEL_REQUEST_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/model/model_spec.h"
+#include "core/model/phase.h"
+
+namespace advisor {
+
+// What is known of one request: every token with its experts, or only sums.
+struct Request {
+  std::string id;                  // printable, at most 256 bytes
+  std::string domain;              // may be empty: the advisor then finds its own clusters
+  int tokens = 0;
+  int prompt_tokens = 0;           // the first so many tokens are prefill, the rest decode
+  std::vector<uint16_t> experts;   // [tokens, moe_layers, top_k]; empty when only sums are known
+  std::vector<uint32_t> counts;    // [moe_layers, experts]; only when `experts` is empty
+  double weight = 1;               // how many such requests this one stands for (sampling); 1 in traces
+
+  bool counts_only() const { return experts.empty() && !counts.empty(); }
+  int first_token(PhaseFilter phase) const { return phase == PhaseFilter::kDecode ? prompt_tokens : 0; }
+  int end_token(PhaseFilter phase) const { return phase == PhaseFilter::kPrefill ? prompt_tokens : tokens; }
+  // The top_k experts of one token in one layer. Only with `experts`.
+  const uint16_t* token(const ModelSpec& model, int token, int layer) const {
+    return &experts[(size_t(token) * model.moe_layers + layer) * model.top_k];
+  }
+};
+
+// Requests in arrival order. A routing trace, or what a window has sampled.
+struct Traffic {
+  ModelSpec model;
+  std::string source;
+  std::vector<Request> requests;
+};
+
+// INVALID_ARGUMENT naming the request, its token and layer: an expert out of range, one expert twice in a token's top-k,
+// prompt_tokens outside 0 .. tokens, a wrong size, counts whose layers do not each sum to tokens x top_k.
+absl::Status Validate(const ModelSpec& model, const Request& request);
+
+// Sum of one layer's expert choices over a request's tokens of `phase`, added to `out` [experts] with weight 1 (requests
+// known by counts add them for every phase).
+void AddCounts(const ModelSpec& model, const Request& request, PhaseFilter phase, int layer, double* out);
+
+}  // namespace advisor
+
+#endif  // ADVISOR_CORE_MODEL_REQUEST_H_
