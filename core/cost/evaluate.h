@@ -15,8 +15,8 @@ namespace advisor {
 // How an engine picks the node that serves an expert its home does not hold.
 enum class Dispatch {
   kTable,  // remote choice, else ring order
-  kCover,  // what-if: a token's remote experts go to the fewest holders, greedily the node that holds most of what is left,
-           // ties in ring order from home
+  kCover,  // what-if: a token's remote experts go to the fewest holders, greedily the node that
+           // holds most of what is left, ties in ring order from home
 };
 
 struct EvaluateOptions {
@@ -24,24 +24,46 @@ struct EvaluateOptions {
   Dispatch dispatch = Dispatch::kTable;
 };
 
-// Plays `traffic` against `plan` with request i homed on homes[i]. Requests known by counts enter the activation, load and
-// home figures in every phase. Does not set the saving ratios. INVALID_ARGUMENT: model shapes differ, a home is out of
-// range, sizes differ.
-absl::StatusOr<Figures> Evaluate(const Plan& plan, const Traffic& traffic, absl::Span<const NodeId> homes,
-                                 const EvaluateOptions& options);
+// One layer of Evaluate(), in tokens and activations of the phase judged, times the requests'
+// weights.
+struct LayerFigures {
+  double activations = 0;         // (token, expert) pairs
+  double remote_activations = 0;  // of those, served away from home
+  double visits = 0;              // sum over whole tokens of distinct remote nodes
+  double largest_message = 0;     // tokens from one home to one other node
+  double node_load = 0;  // largest over mean of served activations per GPU, by node; 0: no traffic
+  double gpu_load = 0;   // the same by GPU
+};
 
-// Evaluate() plus the saving ratios against the contract's baseline: linear placement, requests dealt round-robin.
-absl::StatusOr<Figures> EvaluateWithBaseline(const Plan& plan, const Traffic& traffic, absl::Span<const NodeId> homes,
+// Plays `traffic` against `plan` with request i homed on homes[i]. Requests known by counts enter
+// the activation, load and home figures in every phase. Does not set the saving ratios. A request
+// counts weight times; `tokens` alone is without weights. Requests must be valid (Validate(model,
+// request)). INVALID_ARGUMENT: model shapes differ, a home is out of range, sizes differ, the
+// placement breaks a rule.
+absl::StatusOr<Figures> Evaluate(const Plan& plan, const Traffic& traffic,
+                                 absl::Span<const NodeId> homes, const EvaluateOptions& options);
+
+// The same play, layer by layer.
+absl::StatusOr<std::vector<LayerFigures>> EvaluateLayers(const Plan& plan, const Traffic& traffic,
+                                                         absl::Span<const NodeId> homes,
+                                                         const EvaluateOptions& options);
+
+// Evaluate() plus the saving ratios against the contract's baseline: linear placement, requests
+// dealt round-robin. A ratio is unset where the baseline sends nothing (one node, or no whole
+// tokens).
+absl::StatusOr<Figures> EvaluateWithBaseline(const Plan& plan, const Traffic& traffic,
+                                             absl::Span<const NodeId> homes,
                                              const EvaluateOptions& options);
 
 // The baseline's own figures on the same requests (table dispatch).
-absl::StatusOr<Figures> EvaluateLinearBaseline(const ModelSpec& model, const Topology& topology, const Traffic& traffic,
-                                               PhaseFilter phase);
+absl::StatusOr<Figures> EvaluateLinearBaseline(const ModelSpec& model, const Topology& topology,
+                                               const Traffic& traffic, PhaseFilter phase);
 
 // The i-th request on node i modulo nodes.
 std::vector<NodeId> DealRoundRobin(size_t requests, int nodes);
 
-// Distinct nodes other than `home` that a token with experts ids[0 .. top_k) is sent to. `serve`: ServeTable::ServeRow.
+// Distinct nodes other than `home` that a token with experts ids[0 .. top_k) is sent to. `serve`:
+// ServeTable::ServeRow.
 inline int RemoteVisits(const uint16_t* ids, int top_k, const int16_t* serve, int home) {
   uint64_t nodes = 0;
   for (int i = 0; i < top_k; ++i) {
