@@ -1,0 +1,139 @@
+#ifndef ADVISOR_CORE_ENGINE_EVENT_H_
+#define ADVISOR_CORE_ENGINE_EVENT_H_
+
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/engine/options.h"
+#include "core/model/deployment.h"
+#include "core/policy/reason.h"
+#include "core/session/messages.h"
+
+namespace advisor {
+
+// A published plan with what must survive a restart beside it.
+struct PlanRecord {
+  std::shared_ptr<const Plan> plan;
+  uint64_t content_hash = 0;
+  Position grouping;  // position of plan->grouping
+  DecisionReason reason = DecisionReason::kNone;
+  std::string detail;
+  int64_t published_unix_ms = 0;  // for display; filled by the server when it stores the record
+  bool quarantined = false;
+  bool committed = false;  // engines were told to switch (active mode)
+};
+
+// Durable settings of a deployment.
+struct DeploymentState {
+  Mode mode = Mode::kAdvisory;
+  bool frozen = false;
+  std::vector<uint64_t> quarantined_hashes;
+};
+
+// What the store held for a deployment when the daemon started; newest record last.
+struct StoredDeployment {
+  std::vector<PlanRecord> records;
+  std::optional<DeploymentState> state;
+};
+
+// Identifies a command of an operator until its reply.
+using CommandId = StrongId<struct CommandTag, uint64_t>;
+// Identifies a solve until its result.
+using SolveTicket = StrongId<struct SolveTag, uint64_t>;
+
+namespace event {
+
+// First event. `epoch` is greater than that of anything stored.
+struct Start {
+  uint64_t epoch = 0;
+};
+struct AddDeployment {
+  Deployment deployment;
+  DeploymentOptions options;
+  StoredDeployment stored;
+};
+// The deployment file changed: topology, caps, policy. The model must stay the same.
+struct UpdateDeployment {
+  Deployment deployment;
+  DeploymentOptions options;
+};
+
+struct ReporterOpened {
+  StreamId stream;
+  ReporterHello hello;
+};
+struct ReporterFrame {
+  StreamId stream;
+  Frame frame;
+};
+struct ReporterWindow {
+  StreamId stream;
+  WindowReplay window;
+};
+struct ReporterClosed {
+  StreamId stream;
+};
+
+struct SubscriberOpened {
+  StreamId stream;
+  SubscriberHello hello;
+};
+struct SubscriberAcked {
+  StreamId stream;
+  PlanAck ack;
+};
+struct SubscriberClosed {
+  StreamId stream;
+};
+
+struct SolveDone {
+  std::string deployment;
+  SolveTicket ticket;
+  absl::StatusOr<std::shared_ptr<const Plan>> plan;
+};
+struct PlanStored {
+  std::string deployment;
+  Position position;
+  absl::Status status;
+};
+
+struct SolveNow {
+  CommandId id;
+  std::string deployment;
+  bool force = false;
+};
+struct SetMode {
+  CommandId id;
+  std::string deployment;
+  Mode mode = Mode::kAdvisory;
+};
+struct SetFrozen {
+  CommandId id;
+  std::string deployment;
+  bool frozen = false;
+};
+struct Rollback {
+  CommandId id;
+  std::string deployment;
+  Position to;
+};  // {0, 0}: the one before
+
+// Time passes; sent at least every 100 ms.
+struct Tick {};
+
+}  // namespace event
+
+using Event =
+    std::variant<event::Start, event::AddDeployment, event::UpdateDeployment, event::ReporterOpened,
+                 event::ReporterFrame, event::ReporterWindow, event::ReporterClosed,
+                 event::SubscriberOpened, event::SubscriberAcked, event::SubscriberClosed,
+                 event::SolveDone, event::PlanStored, event::SolveNow, event::SetMode,
+                 event::SetFrozen, event::Rollback, event::Tick>;
+
+}  // namespace advisor
+
+#endif  // ADVISOR_CORE_ENGINE_EVENT_H_
