@@ -21,12 +21,13 @@ struct PromptCount {
 
 // What a request's prompt tells: all that Assign may look at.
 struct Prompt {
-  std::string domain;                 // may be empty or unknown
-  int tokens = 0;
-  std::vector<PromptCount> counts;    // any order; may be empty (only the domain is known)
+  std::string domain;               // may be empty or unknown
+  int tokens = 0;                   // 0: the counts are not looked at
+  std::vector<PromptCount> counts;  // any order; may be empty (only the domain is known)
 };
 
-// The prompt of a trace's request: counts over its prefill tokens (all counts, for requests known by sums).
+// The prompt of a trace's request, counts by layer, then expert: counts over its prefill tokens
+// (all counts and tokens, for requests known by sums).
 Prompt PromptOf(const ModelSpec& model, const Request& request);
 
 struct Choice {
@@ -35,37 +36,49 @@ struct Choice {
   bool spilled = false;  // the best node was too loaded
 };
 
-// Places requests one by one: the cheapest node for the prompt among those whose home load stays within the grouping's
-// slack of their share. With an empty grouping requests are dealt round-robin. Deterministic. Not thread-safe.
+// Places requests one by one. A node may take a request of weight w (expected tokens) while
+//   load(node) + w <= node_share[node] * total * (1 + load_slack) + load_slack_requests * mean
+//   request,
+// total and mean including this request; among those nodes the cheapest takes it, and if there is
+// none, the one with the least load for its share. With an empty grouping requests are dealt
+// round-robin. Deterministic. Not thread-safe.
 class Assigner {
  public:
-  // `grouping` must outlive the assigner; `nodes` is used when it is empty.
+  // `grouping` must be valid (Validate(Plan)) and outlive the assigner; `nodes` is used when it is
+  // empty.
   Assigner(const Grouping& grouping, int nodes);
 
-  // Nodes by rising estimated cost (ties: lower node id); does not change the load. Empty grouping: ring from the next node.
+  // Nodes by rising estimated cost (ties: lower node id); does not change the load. Counts outside
+  // the grouping's layers and experts are ignored. Empty grouping: ring from the next node.
   std::vector<Choice> Rank(const Prompt& prompt) const;
 
   // Chooses and books the request's expected decode tokens on the node.
   Choice Assign(const Prompt& prompt);
 
-  // Takes `decode_tokens` (as booked) back from a node when a request ends, so that load means requests alive.
-  // Offline, where load means share of all traffic, it is never called.
+  // Takes `decode_tokens` (as booked) back from a node when a request ends, so that load means
+  // requests alive. Offline, where load means share of all traffic, it is never called.
   void Release(NodeId node, double decode_tokens);
 
-  // Expected decode tokens of a prompt, the weight that Assign books.
+  // Expected decode tokens of a prompt, the weight that Assign books; at least 1.
   double ExpectedDecodeTokens(const Prompt& prompt) const;
 
  private:
   const Grouping& grouping_;
   int nodes_;
   int64_t assigned_ = 0;
-  double total_ = 0;              // booked over all nodes
-  double booked_ever_ = 0;        // for the mean request
-  std::vector<double> load_;      // booked per node
+  double total_ = 0;          // booked over all nodes
+  double booked_ever_ = 0;    // for the mean request
+  std::vector<double> load_;  // booked per node
 };
 
 // Homes for a whole trace in its order, each request seeing its prompt and the requests before it.
 std::vector<NodeId> AssignInOrder(const Plan& plan, const Traffic& traffic);
+
+// Fills what the load rule needs: node_share by GPUs, and decode_per_prompt_token and
+// mean_decode_tokens from `traffic`. "Decode" stands for the tokens of `phase`: load is balanced in
+// the phase that the deployment serves.
+void SetLoadModel(const Topology& topology, const Traffic& traffic, PhaseFilter phase,
+                  Grouping* grouping);
 
 }  // namespace advisor
 
