@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "core/io/atomic_file.h"
 #include "core/model/plan.h"
 #include "core/model/request.h"
 
@@ -33,9 +34,6 @@ absl::StatusOr<std::vector<Assignment>> ReadAssignments(const std::string& path)
 absl::Status WriteAssignments(const std::string& path, absl::Span<const Assignment> assignments);
 // Homes in the order of traffic.requests. NOT_FOUND names a request without an assignment; INVALID_ARGUMENT a node outside 0 .. nodes - 1.
 absl::StatusOr<std::vector<NodeId>> HomesOf(const Traffic& traffic, absl::Span<const Assignment> assignments, int nodes);
-
-// Writes `content` to `path` atomically (temporary file, fsync, rename). Used for every file this project writes.
-absl::Status WriteFileAtomically(const std::string& path, const std::string& content);
 
 }  // namespace advisor
 

@@ -1,6 +1,7 @@
 #ifndef ADVISOR_CORE_IO_TRACE_H_
 #define ADVISOR_CORE_IO_TRACE_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -10,14 +11,21 @@
 
 namespace advisor {
 
-// Reads a routing trace (.jsonl or .jsonl.gz) line by line. Errors name file, line, what was got and the limit; a file cut
-// in the middle is DATA_LOSS, a bad value INVALID_ARGUMENT, a file that cannot be opened NOT_FOUND.
+// Limits of one request in a trace, against files that would exhaust memory.
+inline constexpr int kMaxTokensPerRequest = 1 << 20;  // known with their experts
+inline constexpr size_t kMaxRequestIdBytes = 256;     // domains too
+
+// Reads a routing trace (.jsonl or .jsonl.gz) line by line. Errors name file, line, what was got
+// and the limit; a file cut in the middle is DATA_LOSS, a bad value INVALID_ARGUMENT, a file that
+// cannot be opened NOT_FOUND.
 class TraceReader {
  public:
   static absl::StatusOr<std::unique_ptr<TraceReader>> Open(const std::string& path);
   virtual ~TraceReader() = default;
   virtual const ModelSpec& model() const = 0;
   virtual const std::string& source() const = 0;
+  // "file:line" of the line last read, how errors about it begin.
+  virtual std::string Where() const = 0;
   // Fills `request` (validated) and returns true; false at the end.
   virtual absl::StatusOr<bool> Next(Request* request) = 0;
 };
@@ -25,7 +33,8 @@ class TraceReader {
 // A whole trace. Request ids are unique, else INVALID_ARGUMENT.
 absl::StatusOr<Traffic> ReadTrace(const std::string& path);
 
-// Writes .jsonl, or .jsonl.gz by the name's ending, to a temporary file renamed into place at the end: nothing half-written.
+// Writes .jsonl, or .jsonl.gz by the name's ending, to a temporary file renamed into place at the
+// end: nothing half-written.
 absl::Status WriteTrace(const std::string& path, const Traffic& traffic);
 
 }  // namespace advisor

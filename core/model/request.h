@@ -2,6 +2,7 @@
 #define ADVISOR_CORE_MODEL_REQUEST_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct Request {
   std::vector<uint16_t> experts;   // [tokens, moe_layers, top_k]; empty when only sums are known
   std::vector<uint32_t> counts;    // [moe_layers, experts]; only when `experts` is empty
   double weight = 1;               // how many such requests this one stands for (sampling); 1 in traces
+  std::optional<double> arrival_ms;  // since the start of the trace; order alone counts where it is unset
 
   bool counts_only() const { return experts.empty() && !counts.empty(); }
   int first_token(PhaseFilter phase) const { return phase == PhaseFilter::kDecode ? prompt_tokens : 0; }
