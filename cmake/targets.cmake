@@ -17,9 +17,10 @@ function(advisor_binary name)
   advisor_warnings(${name})
 endfunction()
 
-# advisor_test(NAME SOURCES ... DEPS ...): one GoogleTest program registered with ctest as NAME.
+# advisor_test(NAME [TSAN] SOURCES ... DEPS ...): one GoogleTest program registered with ctest as NAME.
+# TSAN: also run under ThreadSanitizer; only for programs that link no gRPC, whose package is not instrumented.
 function(advisor_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;ENV;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "TSAN" "" "SOURCES;DEPS;ENV;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
@@ -28,6 +29,13 @@ function(advisor_test name)
   # ADVISOR_TRACES and ADVISOR_CHECKER come from the caller's environment (scripts/test sets them).
   set_tests_properties(${name} PROPERTIES TIMEOUT 300 ENVIRONMENT
     "ADVISOR_SOURCE_DIR=${PROJECT_SOURCE_DIR};ADVISOR_BIN_DIR=${PROJECT_BINARY_DIR}/bin;${ARG_ENV}")
+  if(ARG_TSAN)
+    list(APPEND ARG_LABELS tsan)
+    if(NOT TARGET tsan_tests)
+      add_custom_target(tsan_tests)
+    endif()
+    add_dependencies(tsan_tests ${name})
+  endif()
   if(ARG_LABELS)
     set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}")
   endif()
