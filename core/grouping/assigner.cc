@@ -11,17 +11,17 @@ namespace {
 template <int kWidth>
 void AddAffinity(const Grouping& grouping, const std::vector<PromptCount>& counts, int first,
                  float* sums) {
+  const int layers = grouping.layers, experts = grouping.experts, nodes = grouping.nodes;
+  const float* affinity = grouping.affinity.data() + first;
   float sum[kWidth] = {};
   for (const PromptCount& c : counts) {
-    if (c.layer >= grouping.layers || c.expert >= grouping.experts) {
+    if (c.layer >= layers || c.expert >= experts) {
       continue;
     }
-    const float* affinity =
-        &grouping
-             .affinity[(size_t(c.layer) * grouping.experts + c.expert) * grouping.nodes + first];
+    const float* by_node = affinity + (size_t(c.layer) * experts + c.expert) * nodes;
     const auto count = static_cast<float>(c.count);
     for (int n = 0; n < kWidth; ++n) {
-      sum[n] += count * affinity[n];
+      sum[n] += count * by_node[n];
     }
   }
   for (int n = 0; n < kWidth; ++n) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/rng.h"
 #include "core/model/placement.h"
 #include "core/model/request.h"
@@ -73,9 +74,9 @@ inline Traffic RandomTraffic(const ModelSpec& model, int requests, int domains, 
   for (int i = 0; i < requests; ++i) {
     const int tokens = 4 + static_cast<int>(rng->Below(8));
     const int domain = i % domains;
-    traffic.requests.push_back(RandomRequest(model, "r" + std::to_string(i), tokens, tokens / 3,
+    traffic.requests.push_back(RandomRequest(model, absl::StrCat("r", i), tokens, tokens / 3,
                                              domain * model.experts / domains, rng));
-    traffic.requests.back().domain = "d" + std::to_string(domain);
+    traffic.requests.back().domain = absl::StrCat("d", domain);
   }
   return traffic;
 }

@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/random_traffic.h"
 #include "tests/support/status_matchers.h"
 
@@ -222,7 +223,7 @@ Instance RandomInstance(uint64_t seed) {
   std::vector<NodeSpec> specs;
   for (int n = 0; n < nodes; ++n) {
     NodeSpec spec;
-    spec.name = "n" + std::to_string(n);
+    spec.name = absl::StrCat("n", n);
     spec.gpus = 1 + static_cast<int>(rng.Below(3));
     spec.slots_per_gpu = 2 + static_cast<int>(rng.Below(3)) + 8 / nodes / spec.gpus;
     specs.push_back(spec);

@@ -1,0 +1,32 @@
+#include "core/solver/demand.h"
+
+namespace advisor {
+
+Demand DemandByHome(const Traffic& traffic, absl::Span<const NodeId> homes, int nodes,
+                    PhaseFilter phase, ParallelFor& parallel) {
+  const ModelSpec& model = traffic.model;
+  Demand demand;
+  demand.layers = model.moe_layers;
+  demand.nodes = nodes;
+  demand.experts = model.experts;
+  demand.cells.assign(size_t(model.moe_layers) * nodes * model.experts, 0);
+  parallel.Run(model.moe_layers, [&](int l) {
+    std::vector<double> counts(model.experts);
+    for (size_t i = 0; i < homes.size(); ++i) {
+      counts.assign(model.experts, 0);
+      AddCounts(model, traffic.requests[i], phase, l, counts.data());
+      double* row = demand.row(l, homes[i].value());
+      for (int e = 0; e < model.experts; ++e) {
+        row[e] += traffic.requests[i].weight * counts[e];
+      }
+    }
+  });
+  return demand;
+}
+
+Demand PooledDemand(const Traffic& traffic, PhaseFilter phase, ParallelFor& parallel) {
+  const std::vector<NodeId> one_home(traffic.requests.size(), NodeId(0));
+  return DemandByHome(traffic, one_home, 1, phase, parallel);
+}
+
+}  // namespace advisor

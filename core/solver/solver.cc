@@ -1,0 +1,152 @@
+#include "core/solver/solver.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/status_macros.h"
+#include "core/solver/methods.h"
+
+namespace advisor {
+namespace {
+
+absl::Status CheckRequest(const ModelSpec& model, const Request& r) {
+  const size_t layers = model.moe_layers;
+  const size_t want = r.counts_only() ? layers * model.experts : r.tokens * layers * model.top_k;
+  const size_t got = r.counts_only() ? r.counts.size() : r.experts.size();
+  if (got != want || r.tokens < 0 || r.prompt_tokens < 0 || r.prompt_tokens > r.tokens) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "request \"%s\": %d values for %d tokens, %d of them prompt, must be %d values", r.id, got,
+        r.tokens, r.prompt_tokens, want));
+  }
+  if (!r.experts.empty()) {
+    const int largest = *std::max_element(r.experts.begin(), r.experts.end());
+    if (largest >= model.experts) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "request \"%s\": expert %d, must be below %d", r.id, largest, model.experts));
+    }
+  }
+  if (!(r.weight > 0) || !std::isfinite(r.weight)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("request \"%s\": weight %g, must be greater than 0", r.id, r.weight));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckInForce(const Problem& problem) {
+  const Placement& p = *problem.in_force;
+  if (p.layers() != problem.model.moe_layers || p.slots() != problem.topology.slot_count()) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "placement in force is [%d, %d], must be [layers, slots] = [%d, %d]; carry it over first",
+        p.layers(), p.slots(), problem.model.moe_layers, problem.topology.slot_count()));
+  }
+  for (int16_t e : p.cells()) {
+    if (e < kEmptySlot || e >= problem.model.experts) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "placement in force names expert %d, must be -1 .. %d", e, problem.model.experts - 1));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckProblem(const Problem& problem) {
+  Deployment deployment;
+  deployment.name = "problem";
+  deployment.model = problem.model;
+  deployment.topology = problem.topology;
+  deployment.microbatches = problem.microbatches;
+  deployment.time_model = problem.time_model;
+  RETURN_IF_ERROR(Validate(deployment));
+  const ModelSpec& seen = problem.traffic.model;
+  if (seen.moe_layers != problem.model.moe_layers || seen.experts != problem.model.experts ||
+      seen.top_k != problem.model.top_k) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("traffic has [layers, experts, top_k] = [%d, %d, %d], the model [%d, %d, "
+                        "%d]; give traffic of this model",
+                        seen.moe_layers, seen.experts, seen.top_k, problem.model.moe_layers,
+                        problem.model.experts, problem.model.top_k));
+  }
+  for (const Request& request : problem.traffic.requests) {
+    RETURN_IF_ERROR(CheckRequest(problem.model, request));
+  }
+  return problem.in_force.has_value() ? CheckInForce(problem) : absl::OkStatus();
+}
+
+absl::Status CheckParams(const Problem& problem, const SolveParams& params) {
+  for (double cap : {params.node_load_cap, params.gpu_load_cap}) {
+    if (!(cap >= 1) || !std::isfinite(cap)) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("load cap is %g, must be at least 1 (largest load over mean)", cap));
+    }
+  }
+  if (!(params.max_moved_fraction >= 0 && params.max_moved_fraction <= 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("max_moved_fraction is %g, must be 0 .. 1", params.max_moved_fraction));
+  }
+  if (params.objective == Objective::kLatency && !problem.time_model.has_value()) {
+    return absl::InvalidArgumentError(
+        "objective latency needs the deployment's time_model (bandwidths and expert time); add it");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SolveResult> SolveBy(const Problem& problem, const SolveParams& params,
+                                    ParallelFor& parallel) {
+  switch (params.method) {
+    case Method::kLinear:
+      return SolveLinear(problem, params, parallel);
+    case Method::kEplb:
+      return SolveEplb(problem, params, parallel);
+    case Method::kJoint:
+    case Method::kPaper:
+    case Method::kGreedyCoactivation:
+      break;
+  }
+  return absl::UnimplementedError(
+      absl::StrFormat("method %s is not built in", ToString(params.method)));
+}
+
+// The result as a plan, for the checks and figures that plans have.
+Plan PlanOf(const Problem& problem, const SolveResult& result) {
+  Plan plan;
+  plan.model = problem.model;
+  plan.topology = problem.topology;
+  plan.placement = result.placement;
+  plan.remote_choice = result.remote_choice;
+  plan.grouping = result.grouping;
+  return plan;
+}
+
+// Loads that meet a cap but for rounding are not over it.
+constexpr double kRounding = 1e-9;
+
+}  // namespace
+
+absl::StatusOr<SolveResult> Solve(const Problem& problem, const SolveParams& params,
+                                  ParallelFor& parallel) {
+  RETURN_IF_ERROR(CheckProblem(problem));
+  RETURN_IF_ERROR(CheckParams(problem, params));
+  ASSIGN_OR_RETURN(SolveResult result, SolveBy(problem, params, parallel));
+  const Plan plan = PlanOf(problem, result);
+  if (absl::Status valid = Validate(plan); !valid.ok()) {
+    return absl::InternalError(absl::StrCat("method ", ToString(params.method),
+                                            " returned an invalid plan: ", valid.ToString()));
+  }
+  const EvaluateOptions options{params.phase, params.dispatch};
+  absl::StatusOr<std::vector<LayerFigures>> layers =
+      EvaluateLayers(plan, problem.traffic, result.homes, options);
+  if (!layers.ok()) {
+    return absl::InternalError(absl::StrCat("method ", ToString(params.method),
+                                            " returned wrong homes: ", layers.status().ToString()));
+  }
+  for (size_t l = 0; l < layers->size(); ++l) {
+    if ((*layers)[l].node_load > params.node_load_cap * (1 + kRounding) ||
+        (*layers)[l].gpu_load > params.gpu_load_cap * (1 + kRounding)) {
+      result.layers_over_cap.push_back(static_cast<int>(l));
+    }
+  }
+  return result;
+}
+
+}  // namespace advisor
