@@ -8,8 +8,9 @@
 
 namespace advisor {
 
-// Reads and validates a deployment file. Unknown and doubled keys, missing keys and wrong types are INVALID_ARGUMENT with
-// file, line, key, what was got and what is allowed; too few slots FAILED_PRECONDITION with the missing number.
+// Reads and validates a deployment file. Unknown and doubled keys, missing keys and wrong types are
+// INVALID_ARGUMENT with file, line, key, what was got and what is allowed; too few slots
+// FAILED_PRECONDITION with the missing number.
 absl::StatusOr<Deployment> ReadDeployment(const std::string& path);
 absl::StatusOr<Deployment> ParseDeployment(const std::string& yaml, const std::string& name);
 

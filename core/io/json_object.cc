@@ -31,11 +31,19 @@ absl::StatusOr<nlohmann::json> ParseJson(const std::string& text, const std::str
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::parse_error& e) {
+    if (e.byte > text.size()) {
+      return absl::DataLossError(
+          absl::StrCat(where, ": ends inside a value: it was cut; copy or write the file again"));
+    }
     // The library's own text may quote all of a long value.
     return absl::InvalidArgumentError(absl::StrFormat("%s: not JSON at byte %d", where, e.byte));
   } catch (const nlohmann::json::exception& e) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": not JSON: a number is out of range"));
   }
+}
+
+std::string ToText(const nlohmann::ordered_json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string Shown(const nlohmann::json& value) {
@@ -87,6 +95,12 @@ std::string JsonObject::Path(const char* key) const {
 
 void JsonObject::Fail(const char* key, const std::string& message) {
   Merge(absl::InvalidArgumentError(absl::StrCat(where_, ": ", Path(key), " ", message)));
+}
+
+void JsonObject::Check(const absl::Status& status) {
+  if (!status.ok()) {
+    Merge(absl::Status(status.code(), absl::StrCat(where_, ": ", status.message())));
+  }
 }
 
 void JsonObject::Merge(const absl::Status& status) {
@@ -184,6 +198,39 @@ void JsonObject::ReadString(const char* key, std::string* out, bool required) {
     return;
   }
   *out = value->get_ref<const std::string&>();
+}
+
+void JsonObject::ReadStringList(const char* key, std::vector<std::string>* out) {
+  const nlohmann::json* value = Read(key);
+  if (value == nullptr) {
+    return;
+  }
+  if (!value->is_array()) {
+    Fail(key, absl::StrFormat("is %s, must be a list of text", Shown(*value)));
+    return;
+  }
+  out->clear();
+  for (const nlohmann::json& item : *value) {
+    if (!item.is_string()) {
+      Fail(key, absl::StrFormat("has %s, must be a list of text", Shown(item)));
+      return;
+    }
+    out->push_back(item.get_ref<const std::string&>());
+  }
+}
+
+void JsonObject::ReadFormat(const char* format, int version) {
+  std::string got_format;
+  int got_version = 0;
+  ReadString("format", &got_format, true);
+  if (status_.ok() && got_format != format) {
+    Fail("format", absl::StrCat("is ", Shown(got_format), ", must be \"", format, "\""));
+  }
+  ReadInt("version", version, version, &got_version, true);
+}
+
+JsonObject JsonObject::Item(const char* key, const nlohmann::json& value, size_t index) const {
+  return JsonObject(value, where_, absl::StrCat(Path(key), "[", index, "]"));
 }
 
 JsonObject JsonObject::ReadObject(const char* key, bool required) const {

@@ -13,7 +13,7 @@ namespace advisor {
 
 // For the .cc files of core/io only: nlohmann's types and exceptions stay inside this folder.
 
-// INVALID_ARGUMENT "where: not JSON at byte N".
+// INVALID_ARGUMENT "where: not JSON at byte N"; DATA_LOSS where the text ends inside a value.
 absl::StatusOr<nlohmann::json> ParseJson(const std::string& text, const std::string& where);
 
 // Members of one JSON object, read by type. The first error sticks and later reads do nothing, so
@@ -45,14 +45,22 @@ class JsonObject {
       out->assign(values.begin(), values.end());
     }
   }
+  void ReadStringList(const char* key, std::vector<std::string>* out);
+  // `format` and `version` of a file must be these.
+  void ReadFormat(const char* format, int version);
   // A nested object; empty where absent and not required. Its errors must be passed on with
   // Merge().
   JsonObject ReadObject(const char* key, bool required = false) const;
+  // Entry `index` of the list `key`.
+  JsonObject Item(const char* key, const nlohmann::json& value, size_t index) const;
   // The value itself, null where absent. An error where required and absent.
   const nlohmann::json* Read(const char* key, bool required = false);
 
   // Adds an error of the caller's own about `key`: "where: path.key <message>".
   void Fail(const char* key, const std::string& message);
+  // Adds `status`, unless it is OK, with "where: " before its text; its code stays.
+  void Check(const absl::Status& status);
+  // Adds the status of a nested object as it is.
   void Merge(const absl::Status& status);
   const absl::Status& status() const { return status_; }
 
@@ -66,6 +74,9 @@ class JsonObject {
   std::string where_, path_;
   absl::Status status_;
 };
+
+// The compact JSON text of `value`; bytes that are not UTF-8 are replaced.
+std::string ToText(const nlohmann::ordered_json& value);
 
 // A value as errors show it: at most 60 bytes of its JSON text, one line.
 std::string Shown(const nlohmann::json& value);

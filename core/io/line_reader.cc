@@ -77,7 +77,6 @@ absl::StatusOr<bool> LineReader::NextRaw(std::string* line) {
         RETURN_IF_ERROR(Refill());
       }
       if (at_end_) {
-        ended_without_newline_ = true;
         line_number_ += line->empty() ? 0 : 1;
         return !line->empty();
       }

@@ -30,7 +30,6 @@ class LineReader {
 
   // Of the line last returned.
   int64_t line_number() const { return line_number_; }
-  bool ended_without_newline() const { return ended_without_newline_; }
   // "file:line", how errors begin.
   std::string Where() const;
 
@@ -45,7 +44,6 @@ class LineReader {
   size_t begin_ = 0, end_ = 0;  // unread part of buffer_
   bool at_end_ = false;
   int64_t line_number_ = 0;
-  bool ended_without_newline_ = false;
 };
 
 // The whole of a file, at most kMaxLineBytes. NOT_FOUND, PERMISSION_DENIED, OUT_OF_RANGE.

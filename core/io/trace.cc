@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
 #include "core/io/atomic_file.h"
+#include "core/io/base64_array.h"
 #include "core/io/json_object.h"
 #include "core/io/line_reader.h"
 #include "core/io/model_fields.h"
@@ -19,15 +20,9 @@ namespace {
 constexpr char kFormat[] = "moe-routing-trace";
 constexpr int kVersion = 1;
 
-size_t Base64Length(size_t bytes) { return (bytes + 2) / 3 * 4; }
-
-// `status` with the place it was found at; its code stays.
-absl::Status At(const std::string& where, const absl::Status& status) {
-  return absl::Status(status.code(), absl::StrCat(where, ": ", status.message()));
-}
-
-// The base64 text of `array` as little-endian integers of `width` bytes, exactly `want` of them.
-absl::Status DecodeIntegers(JsonObject& array, int width, size_t want, std::string* bytes) {
+// The `data` of `array`: base64 of exactly `want` little-endian integers of `width` bytes.
+template <typename Int>
+absl::Status ReadData(JsonObject& array, int width, size_t want, std::vector<Int>* out) {
   const nlohmann::json* data = array.Read("data", true);
   RETURN_IF_ERROR(array.status());
   const std::string* text = data->is_string() ? &data->get_ref<const std::string&>() : nullptr;
@@ -36,23 +31,10 @@ absl::Status DecodeIntegers(JsonObject& array, int width, size_t want, std::stri
     array.Fail("data",
                absl::StrFormat("has %d characters, must be %d of base64 for %d values of %d bytes",
                                text == nullptr ? 0 : text->size(), length, want, width));
-  } else if (!absl::Base64Unescape(*text, bytes) || bytes->size() != want * width) {
+  } else if (!DecodeIntegers(*text, width, want, out)) {
     array.Fail("data", "is not base64");
   }
   return array.status();
-}
-
-template <int kWidth, typename Int>
-void Widen(const std::string& bytes, std::vector<Int>* out) {
-  out->resize(bytes.size() / kWidth);
-  const auto* p = reinterpret_cast<const unsigned char*>(bytes.data());
-  for (size_t i = 0; i < out->size(); ++i) {
-    Int value = 0;
-    for (int b = 0; b < kWidth; ++b) {
-      value = static_cast<Int>(value | static_cast<Int>(p[i * kWidth + b]) << (8 * b));
-    }
-    (*out)[i] = value;
-  }
 }
 
 absl::Status CheckShape(JsonObject& array, const std::vector<int64_t>& shape,
@@ -81,7 +63,6 @@ class FileTraceReader final : public TraceReader {
   absl::StatusOr<bool> Next(Request* request) override;
 
  private:
-  absl::StatusOr<nlohmann::json> ParseLine() const;
   absl::Status ReadRequest(JsonObject& fields, Request* request);
   absl::Status ReadTokens(JsonObject& fields, Request* request);
   absl::Status ReadCounts(JsonObject& fields, Request* request);
@@ -89,18 +70,8 @@ class FileTraceReader final : public TraceReader {
   std::unique_ptr<LineReader> lines_;
   ModelSpec model_;
   std::string source_;
-  std::string line_, bytes_;  // reused from line to line
+  std::string line_;  // reused from line to line
 };
-
-absl::StatusOr<nlohmann::json> FileTraceReader::ParseLine() const {
-  absl::StatusOr<nlohmann::json> json = ParseJson(line_, lines_->Where());
-  if (!json.ok() && lines_->ended_without_newline()) {
-    return absl::DataLossError(
-        absl::StrCat(lines_->Where(),
-                     ": the file ends inside this line: it was cut; copy or write the file again"));
-  }
-  return json;
-}
 
 absl::Status FileTraceReader::ReadHeader() {
   ASSIGN_OR_RETURN(const bool any, lines_->Next(&line_));
@@ -108,22 +79,15 @@ absl::Status FileTraceReader::ReadHeader() {
     return absl::DataLossError(
         absl::StrCat(lines_->Where(), ": the file is empty, its first line must be the header"));
   }
-  ASSIGN_OR_RETURN(const nlohmann::json json, ParseLine());
+  ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(line_, lines_->Where()));
   JsonObject fields(json, lines_->Where());
-  std::string format;
-  int version = 0;
-  fields.ReadString("format", &format, true);
-  if (fields.status().ok() && format != kFormat) {
-    fields.Fail("format", absl::StrCat("is ", Shown(format), ", must be \"", kFormat, "\""));
-  }
-  fields.ReadInt("version", kVersion, kVersion, &version, true);
+  fields.ReadFormat(kFormat, kVersion);
   fields.ReadString("source", &source_);
   JsonObject model = fields.ReadObject("model", true);
   ReadModelFields(model, &model_);
   fields.Merge(model.status());
-  RETURN_IF_ERROR(fields.status());
-  const absl::Status valid = Validate(model_);
-  return valid.ok() ? valid : At(lines_->Where(), valid);
+  fields.Check(Validate(model_));
+  return fields.status();
 }
 
 absl::StatusOr<bool> FileTraceReader::Next(Request* request) {
@@ -131,13 +95,11 @@ absl::StatusOr<bool> FileTraceReader::Next(Request* request) {
   if (!more) {
     return false;
   }
-  ASSIGN_OR_RETURN(const nlohmann::json json, ParseLine());
+  ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(line_, lines_->Where()));
   JsonObject fields(json, lines_->Where());
   RETURN_IF_ERROR(ReadRequest(fields, request));
-  const absl::Status valid = Validate(model_, *request);
-  if (!valid.ok()) {
-    return At(lines_->Where(), valid);
-  }
+  fields.Check(Validate(model_, *request));
+  RETURN_IF_ERROR(fields.status());
   return true;
 }
 
@@ -187,10 +149,8 @@ absl::Status FileTraceReader::ReadTokens(JsonObject& fields, Request* request) {
   fields.ReadInt("prompt_tokens", 0, tokens, &request->prompt_tokens, true);
   RETURN_IF_ERROR(fields.status());
   const int width = dtype == "uint8" ? 1 : 2;
-  RETURN_IF_ERROR(
-      DecodeIntegers(array, width, size_t(tokens) * model_.moe_layers * model_.top_k, &bytes_));
-  width == 1 ? Widen<1>(bytes_, &request->experts) : Widen<2>(bytes_, &request->experts);
-  return absl::OkStatus();
+  return ReadData(array, width, size_t(tokens) * model_.moe_layers * model_.top_k,
+                  &request->experts);
 }
 
 absl::Status FileTraceReader::ReadCounts(JsonObject& fields, Request* request) {
@@ -213,20 +173,7 @@ absl::Status FileTraceReader::ReadCounts(JsonObject& fields, Request* request) {
   }
   RETURN_IF_ERROR(
       CheckShape(array, shape, {model_.moe_layers, model_.experts}, "[MoE layers, experts]"));
-  RETURN_IF_ERROR(DecodeIntegers(array, 4, size_t(model_.moe_layers) * model_.experts, &bytes_));
-  Widen<4>(bytes_, &request->counts);
-  return absl::OkStatus();
-}
-
-template <int kWidth, typename Int>
-std::string EncodeIntegers(const std::vector<Int>& values) {
-  std::string bytes(values.size() * kWidth, '\0');
-  for (size_t i = 0; i < values.size(); ++i) {
-    for (int b = 0; b < kWidth; ++b) {
-      bytes[i * kWidth + b] = static_cast<char>(values[i] >> (8 * b) & 0xff);
-    }
-  }
-  return absl::Base64Escape(bytes);
+  return ReadData(array, 4, size_t(model_.moe_layers) * model_.experts, &request->counts);
 }
 
 // A line without its array's data, which is appended as text: a document tree would copy it.
@@ -248,19 +195,17 @@ std::string RequestLine(const ModelSpec& model, const Request& r) {
       head["prompt_tokens"] = r.prompt_tokens;
     }
   }
-  std::string line = head.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string line = ToText(head);
   line.pop_back();  // the closing brace
   if (r.counts_only()) {
     absl::StrAppend(&line, ",\"counts\":{\"shape\":[", model.moe_layers, ",", model.experts,
                     "],\"dtype\":\"uint32\"");
-    return absl::StrCat(line, ",\"data\":\"", EncodeIntegers<4>(r.counts), "\"}}\n");
+    return absl::StrCat(line, ",\"data\":\"", EncodeIntegers(r.counts, 4), "\"}}\n");
   }
   const bool narrow = model.experts <= 256;
   absl::StrAppend(&line, ",\"experts\":{\"shape\":[", r.tokens, ",", model.moe_layers, ",",
                   model.top_k, "],\"dtype\":\"", narrow ? "uint8" : "uint16");
-  return absl::StrCat(line, "\",\"data\":\"",
-                      narrow ? EncodeIntegers<1>(r.experts) : EncodeIntegers<2>(r.experts),
-                      "\"}}\n");
+  return absl::StrCat(line, "\",\"data\":\"", EncodeIntegers(r.experts, narrow ? 1 : 2), "\"}}\n");
 }
 
 bool EndsWith(const std::string& text, const std::string& end) {
@@ -322,8 +267,7 @@ absl::Status WriteTrace(const std::string& path, const Traffic& traffic) {
   header["version"] = kVersion;
   header["model"] = ModelToJson(traffic.model);
   header["source"] = traffic.source;
-  RETURN_IF_ERROR(
-      file->Append(header.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"));
+  RETURN_IF_ERROR(file->Append(ToText(header) + "\n"));
   for (const Request& request : traffic.requests) {
     RETURN_IF_ERROR(CheckWritable(traffic.model, request));
     RETURN_IF_ERROR(file->Append(RequestLine(traffic.model, request)));

@@ -1,10 +1,7 @@
 #include "core/io/trace.h"
 
-#include <zlib.h>
-
 #include <string>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "core/base/rng.h"
