@@ -11,6 +11,7 @@
 #include "core/base/strong_id.h"
 #include "core/model/phase.h"
 #include "core/model/plan.h"
+#include "core/window/report.h"
 
 namespace advisor {
 
@@ -36,35 +37,9 @@ struct ReporterHello {
   uint64_t next_seq = 1;
 };
 
-// Counts of one block as they came off the wire: little-endian, `width` bytes each, dense or with
-// bitmaps. Kept encoded so that a 60 kB frame is decoded once, straight into its window.
-struct EncodedCounts {
-  int width = 0;
-  bool sparse = false;
-  std::string data;
-};
-
-struct ReportBlock {
-  std::string domain;
-  Phase phase = Phase::kDecode;
-  uint64_t tokens = 0;
-  EncodedCounts counts;
-  uint64_t visit_tokens = 0;
-  uint64_t remote_visits = 0;
-  double baseline_remote_visits = 0;
-};
-
-struct SampledRequest {
-  uint64_t request_key = 0;
-  std::string domain;
-  Phase phase = Phase::kDecode;
-  uint32_t first_token = 0;
-  std::string experts;  // encoded, as on the wire
-};
-
 struct Frame {
   uint64_t seq_first = 0, seq_last = 0;
-  uint64_t steps = 0;
+  uint64_t steps = 0;  // of a key frame: since key_base_seq, as its blocks
   uint64_t last_step = 0;
   uint64_t lost_steps = 0;
   Position applied;
@@ -94,16 +69,6 @@ struct HelloAck {
   uint32_t sample_tokens = 0;
   uint32_t window_buckets = 0;
   uint64_t bucket_tokens = 0, bucket_steps = 0;
-};
-
-enum class RejectReason {
-  kShape = 1,
-  kSumLaw,
-  kCountAboveTokens,
-  kTooManyTokens,
-  kRegression,
-  kDomainName,
-  kSample
 };
 
 struct BlockReject {

@@ -1,0 +1,38 @@
+#ifndef ADVISOR_CORE_POLICY_SOLVE_TRIGGER_H_
+#define ADVISOR_CORE_POLICY_SOLVE_TRIGGER_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/time/time.h"
+#include "core/policy/options.h"
+#include "core/policy/verdict.h"
+
+namespace advisor {
+
+// What is known when the question is whether to solve now.
+struct SolveConditions {
+  bool frozen = false;
+  bool rollout_running = false;
+  bool has_plan = false;          // something was published, and its topology still stands
+  bool topology_changed = false;  // something was published, for another topology
+  double coverage = 0;            // share of nodes whose reporters are live
+  absl::Time coverage_low_since = absl::InfiniteFuture();
+  uint64_t window_tokens = 0;
+  uint64_t tokens_since_solve = 0;        // that have come into the window since the last solve
+  double drift = 0;                       // against the counts last solved for
+  std::optional<absl::Time> last_solve;   // started
+  std::optional<absl::Time> last_commit;  // of a placement
+};
+
+// Solve for this reason, or do not, and why. A solve that changed nothing is not repeated on the
+// same traffic: unless the topology changed, a quarter of the window must be new.
+Verdict WhenToSolve(const SolveConditions& conditions, const PolicyOptions& options,
+                    absl::Time now);
+
+// True when a plan made now may only be advice: too few nodes report, for too long.
+bool AdvisoryOnly(const SolveConditions& conditions, const PolicyOptions& options);
+
+}  // namespace advisor
+
+#endif  // ADVISOR_CORE_POLICY_SOLVE_TRIGGER_H_

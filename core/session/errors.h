@@ -1,0 +1,34 @@
+#ifndef ADVISOR_CORE_SESSION_ERRORS_H_
+#define ADVISOR_CORE_SESSION_ERRORS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "core/model/plan.h"
+#include "core/session/messages.h"
+
+namespace advisor::error {
+
+// The statuses that end streams; the capital words are stable and named in the protos.
+absl::Status NoSuchDeployment(const std::string& deployment);
+absl::Status ModelMismatch(const std::string& peer, uint64_t got, uint64_t want);
+absl::Status NodeNotInTopology(const std::string& peer, const std::string& node);
+absl::Status StaleIncarnation(const std::string& peer);
+absl::Status NewerIncarnation(const std::string& peer);
+absl::Status Superseded(const std::string& peer);
+absl::Status BadSequence(const std::string& reporter, const Frame& frame);
+absl::Status UnknownKeyBase(const std::string& reporter, uint64_t got, uint64_t want);
+absl::Status WindowNotWanted(const std::string& reporter);
+absl::Status UnknownPosition(const std::string& subscriber, const Position& position);
+absl::Status SlowConsumer(const std::string& subscriber, const Position& position);
+absl::Status TopologyChanged(const std::string& peer, const std::string& node);
+
+}  // namespace advisor::error
+
+namespace advisor {
+// "(2, 7)", as positions are shown everywhere.
+std::string ToString(const Position& position);
+}  // namespace advisor
+
+#endif  // ADVISOR_CORE_SESSION_ERRORS_H_

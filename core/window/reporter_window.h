@@ -1,0 +1,182 @@
+#ifndef ADVISOR_CORE_WINDOW_REPORTER_WINDOW_H_
+#define ADVISOR_CORE_WINDOW_REPORTER_WINDOW_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/types/span.h"
+#include "core/model/ids.h"
+#include "core/model/model_spec.h"
+#include "core/model/phase.h"
+#include "core/window/counts.h"
+#include "core/window/domain_table.h"
+#include "core/window/options.h"
+#include "core/window/report.h"
+#include "core/window/request_sample.h"
+
+namespace advisor {
+
+// Bytes that windows of one deployment may reserve.
+struct WindowBudget {
+  uint64_t limit = 0;
+  uint64_t reserved = 0;
+  bool Reserve(uint64_t bytes) {
+    if (reserved + bytes > limit) {
+      return false;
+    }
+    reserved += bytes;
+    return true;
+  }
+};
+
+// A block or sample that was not counted.
+struct Refused {
+  std::string domain;
+  Phase phase = Phase::kDecode;
+  CountsFault fault;
+  uint64_t tokens = 0;
+};
+
+// What tokens known whole really did, of one domain.
+struct Visits {
+  int domain = 0;  // index into ReporterWindow::domains()
+  uint64_t tokens = 0;
+  uint64_t remote_visits = 0;
+  double baseline_remote_visits = 0;
+};
+
+// What became of one frame. Kept by the window and reused, so that a frame allocates nothing.
+struct Applied {
+  uint64_t tokens = 0;
+  uint64_t steps = 0;
+  uint64_t overflowed_blocks = 0;  // counted under "other" for want of room
+  uint64_t closed_buckets = 0, closed_tokens = 0;
+  std::vector<Refused> refused;
+  std::vector<Visits> visits;
+};
+
+// Counts of the last `buckets` closed buckets of one reporter, per domain and phase, with the
+// bucket being filled and what was seen in all.
+//
+// Invariants, per domain, phase, layer and expert: window = sum of the closed buckets; seen = all
+// counted since Rebase(), the open bucket left out; a key frame brings key - seen - open - refused.
+// Everything is a function of the frames added, in their order. Cells are laid out [layers,
+// experts]. Not thread-safe.
+class ReporterWindow {
+ public:
+  struct Shared {
+    const ModelSpec* model = nullptr;
+    const WindowOptions* options = nullptr;
+    DomainTable* domains = nullptr;
+    WindowBudget* budget = nullptr;
+    std::vector<std::vector<uint32_t>>* scratch = nullptr;  // matrices for lumps and key frames
+    uint32_t sample_tokens = 0;                             // per domain of one reporter
+  };
+  // One domain of this reporter.
+  struct Domain {
+    std::string name;
+    int slots[kPhases] = {-1, -1};  // index into slots(), -1: no tokens yet
+    RequestSample sample;
+  };
+  // One domain and phase.
+  struct Slot {
+    int domain = 0;
+    Phase phase = Phase::kDecode;
+    std::vector<uint32_t> window, open, seen;
+    std::vector<uint32_t> refused;              // lawless counts since Rebase(); empty: none
+    std::vector<std::vector<uint32_t>> closed;  // ring; a matrix is made when it is first needed
+    std::vector<uint64_t> closed_tokens;        // 0: nothing in that bucket, its matrix is zero
+    uint64_t window_tokens = 0, open_tokens = 0, seen_tokens = 0, refused_tokens = 0;
+    uint64_t seen_visit_tokens = 0, seen_remote_visits = 0;
+    double seen_baseline_visits = 0;
+    bool unreadable =
+        false;  // a block without readable counts came: the next key frame only aligns
+  };
+
+  // Bytes reserved for one slot, and for one domain's sample.
+  static uint64_t SlotBytes(const ModelSpec& model, const WindowOptions& options);
+  static uint64_t SampleBytes(const ModelSpec& model, uint32_t sample_tokens);
+  // What a reporter needs before it has counted anything: the slots of "other".
+  static uint64_t InitialBytes(const ModelSpec& model, const WindowOptions& options,
+                               uint32_t sample_tokens) {
+    return kPhases * SlotBytes(model, options) + SampleBytes(model, sample_tokens);
+  }
+
+  // InitialBytes() must have been reserved for it.
+  ReporterWindow(const Shared& shared, NodeId node);
+  ~ReporterWindow();
+  ReporterWindow(const ReporterWindow&) = delete;
+  ReporterWindow& operator=(const ReporterWindow&) = delete;
+
+  // Counts blocks that cover `steps` steps; blocks that break a law are refused, the rest counts.
+  // The result is valid until the next call.
+  const Applied& Add(absl::Span<const ReportBlock> blocks, uint64_t steps,
+                     absl::Span<const SampledRequest> samples);
+  // The same for blocks and steps that are sums since the last Rebase().
+  const Applied& AddCumulative(absl::Span<const ReportBlock> blocks, uint64_t steps,
+                               absl::Span<const SampledRequest> samples);
+  // Counts one bucket that was closed elsewhere and closes it here.
+  const Applied& AddBucket(absl::Span<const ReportBlock> blocks, uint64_t steps,
+                           absl::Span<const SampledRequest> samples);
+  // From here on cumulative sums start from zero again. Closes the open bucket.
+  void Rebase();
+
+  NodeId node() const { return node_; }
+  void set_node(NodeId node) { node_ = node; }
+  const std::vector<Domain>& domains() const { return domains_; }
+  const std::vector<Slot>& slots() const { return slots_; }
+  uint64_t window_tokens() const { return window_tokens_; }
+  // Closed buckets in the window.
+  int bucket_count() const;
+  // Counts and tokens of one of them, 0 being the newest; nullptr when the slot has none there.
+  const std::vector<uint32_t>* Bucket(const Slot& slot, int age, uint64_t* tokens) const;
+
+ private:
+  // Counts of one slot that wait to be spread over buckets; cells in (*shared_.scratch)[matrix].
+  struct Lump {
+    int slot = 0;
+    size_t matrix = 0;
+    uint64_t tokens = 0;
+    uint64_t visit_tokens = 0, remote_visits = 0;
+    double baseline_visits = 0;
+  };
+
+  size_t cells() const { return size_t(shared_.model->moe_layers) * shared_.model->experts; }
+  void Begin();
+  int FindDomain(const std::string& name);
+  int AddDomain(const std::string& name);
+  int FindSlot(const std::string& domain, Phase phase);
+  int AddSlot(int domain, Phase phase);
+  std::vector<uint32_t>& ZeroedScratch(size_t index);
+  void Refuse(const std::string& domain, Phase phase, CountsFault fault, uint64_t tokens);
+  void RefuseBlock(const ReportBlock& block, int slot, CountsFault fault);
+  void AddDirect(absl::Span<const ReportBlock> blocks);
+  void AddOversized(absl::Span<const ReportBlock> blocks, uint64_t steps);
+  void AddLumps(const std::vector<Lump>& lumps, uint64_t tokens, uint64_t steps);
+  std::vector<Lump> SumBySlot(absl::Span<const ReportBlock> blocks);
+  bool SubtractSeen(Lump* sum);
+  void Align(const Lump& sum);
+  void AddSamples(absl::Span<const SampledRequest> samples);
+  void CountVisits(int slot, uint64_t tokens, uint64_t visits, double baseline);
+  void CloseIfFull();
+  void Close();
+  void CloseSlot(Slot* slot, size_t ring);
+
+  Shared shared_;
+  NodeId node_;
+  uint64_t reserved_;
+  std::vector<Domain> domains_;
+  std::vector<Slot> slots_;
+  absl::flat_hash_map<std::string, int> index_;  // name -> domains_
+  bool overflowed_ = false;  // a name found no room: until Rebase() no new one is taken up
+  uint64_t open_tokens_ = 0, open_steps_ = 0, window_tokens_ = 0, seen_steps_ = 0;
+  uint64_t next_bucket_ = 0;  // buckets closed so far; the ring holds the last ones
+  Applied applied_;
+};
+
+}  // namespace advisor
+
+#endif  // ADVISOR_CORE_WINDOW_REPORTER_WINDOW_H_

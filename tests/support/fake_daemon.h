@@ -1,0 +1,195 @@
+#ifndef ADVISOR_TESTS_SUPPORT_FAKE_DAEMON_H_
+#define ADVISOR_TESTS_SUPPORT_FAKE_DAEMON_H_
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/engine/engine.h"
+#include "gtest/gtest.h"
+
+namespace advisor::testing {
+
+// Carries out the engine's effects as the server does, on a clock of its own: a store that keeps
+// records over restarts and can be told to fail or to hold, a solver that is a function, and a
+// mailbox per stream.
+class FakeDaemon {
+ public:
+  using SolveFunction = std::function<absl::StatusOr<Plan>(const effect::StartSolve&)>;
+  struct Mailbox {
+    std::vector<std::variant<HelloAck, FrameAck>> reporter;
+    std::vector<SubscriberMessage> subscriber;
+    std::optional<absl::Status> ended;
+  };
+
+  explicit FakeDaemon(SolveFunction solve) : solve_(std::move(solve)) {}
+
+  void Start(const Deployment& deployment, const DeploymentOptions& options) {
+    deployment_ = deployment;
+    options_ = options;
+    Restart();
+  }
+
+  // A new process on the same store. Streams of the old one are gone.
+  void Restart() {
+    engine_ = std::make_unique<Engine>();
+    mail_.clear();
+    held_events_.clear();
+    running_.reset();
+    ++epoch_;
+    for (const PlanRecord& record : stored_.records) {
+      epoch_ = std::max(epoch_, record.plan->position.epoch + 1);
+    }
+    Step(event::Start{epoch_});
+    Step(event::AddDeployment{deployment_, options_, stored_});
+  }
+
+  // One event, and then those that its effects bring at once.
+  void Step(Event event) {
+    events_.push_back(std::move(event));
+    while (!events_.empty()) {
+      Event next = std::move(events_.front());
+      events_.pop_front();
+      for (Effect& effect : engine_->Step(std::move(next), now_)) {
+        std::visit([this](auto& e) { Carry(e); }, effect);
+      }
+    }
+  }
+  void Advance(absl::Duration duration, absl::Duration tick = absl::Milliseconds(100)) {
+    for (absl::Duration past; past < duration; past += tick) {
+      now_ += tick;
+      Step(event::Tick{});
+    }
+  }
+
+  // Lets held writes or solves go on.
+  void ReleaseHeld() {
+    hold_store = hold_solve = false;
+    for (Event& event : std::exchange(held_events_, {})) {
+      Step(std::move(event));
+    }
+  }
+
+  DeploymentStatus Status() const { return engine_->Status().deployments.at(0); }
+  Engine& engine() { return *engine_; }
+  absl::Time now() const { return now_; }
+  StreamId NewStream() { return StreamId(next_stream_++); }
+  Mailbox& mail(StreamId stream) { return mail_[stream]; }
+  StoredDeployment& stored() { return stored_; }
+  std::vector<effect::CommandDone>& commands() { return commands_; }
+  std::vector<effect::Log>& logs() { return logs_; }
+  const std::optional<effect::UseGrouping>& grouping() const { return grouping_; }
+  const std::optional<effect::StartSolve>& last_solve() const { return last_solve_; }
+  int solves() const { return solves_; }
+  int cancelled() const { return cancelled_; }
+
+  bool fail_store = false;
+  bool hold_store = false, hold_solve = false;
+
+ private:
+  void Carry(effect::SendReporter& e) { mail_[e.stream].reporter.push_back(std::move(e.message)); }
+  void Carry(effect::SendSubscriber& e) {
+    ExpectStored(e.message);
+    mail_[e.stream].subscriber.push_back(std::move(e.message));
+  }
+  void Carry(effect::EndStream& e) { mail_[e.stream].ended = std::move(e.status); }
+  void Carry(effect::StartSolve& e) {
+    EXPECT_FALSE(running_.has_value()) << "two solves at a time";
+    running_ = e.ticket;
+    last_solve_ = e;
+    ++solves_;
+    event::SolveDone done{e.deployment, e.ticket, absl::UnknownError("")};
+    absl::StatusOr<Plan> plan = solve_(e);
+    if (plan.ok()) {
+      done.plan = std::make_shared<const Plan>(*std::move(plan));
+    } else {
+      done.plan = plan.status();
+    }
+    Later(hold_solve, std::move(done));
+    if (!hold_solve) {
+      running_.reset();
+    }
+  }
+  void Carry(effect::CancelSolve&) {
+    ++cancelled_;
+    running_.reset();
+  }
+  void Carry(effect::StorePlan& e) {
+    event::PlanStored done{e.deployment, e.record.plan->position, absl::OkStatus()};
+    if (fail_store) {
+      done.status = absl::ResourceExhaustedError("disk full");
+    } else {
+      Keep(e.record);
+    }
+    Later(hold_store, std::move(done));
+  }
+  void Carry(effect::StoreState& e) { stored_.state = e.state; }
+  void Carry(effect::UseGrouping& e) { grouping_ = e; }
+  void Carry(effect::CommandDone& e) { commands_.push_back(e); }
+  void Carry(effect::Log& e) { logs_.push_back(e); }
+
+  void Later(bool hold, Event event) {
+    if (hold) {
+      held_events_.push_back(std::move(event));
+    } else {
+      events_.push_back(std::move(event));
+    }
+  }
+  void Keep(const PlanRecord& record) {
+    for (PlanRecord& old : stored_.records) {
+      if (old.plan->position == record.plan->position) {
+        EXPECT_EQ(old.content_hash, record.content_hash) << "a position is used twice";
+        old = record;
+        return;
+      }
+      EXPECT_LT(old.plan->position, record.plan->position);
+    }
+    stored_.records.push_back(record);
+  }
+  // Nothing is visible that is not durable.
+  void ExpectStored(const SubscriberMessage& message) {
+    Position position;
+    if (const auto* update = std::get_if<PlacementUpdate>(&message)) {
+      position = update->plan->position;
+    } else if (const auto* grouping_update = std::get_if<GroupingUpdate>(&message)) {
+      position = grouping_update->needs_placement;
+    } else if (const auto* decision = std::get_if<RolloutDecision>(&message)) {
+      position = decision->position;
+    } else {
+      return;
+    }
+    const bool durable =
+        std::any_of(stored_.records.begin(), stored_.records.end(),
+                    [&](const PlanRecord& record) { return record.plan->position == position; });
+    EXPECT_TRUE(durable) << "sent before it was stored: " << position.epoch << "."
+                         << position.revision;
+  }
+
+  SolveFunction solve_;
+  Deployment deployment_;
+  DeploymentOptions options_;
+  std::unique_ptr<Engine> engine_;
+  absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
+  uint64_t epoch_ = 0;
+  uint64_t next_stream_ = 1;
+  std::deque<Event> events_;
+  std::vector<Event> held_events_;
+  std::map<StreamId, Mailbox> mail_;
+  StoredDeployment stored_;
+  std::vector<effect::CommandDone> commands_;
+  std::vector<effect::Log> logs_;
+  std::optional<effect::UseGrouping> grouping_;
+  std::optional<effect::StartSolve> last_solve_;
+  std::optional<SolveTicket> running_;
+  int solves_ = 0, cancelled_ = 0;
+};
+
+}  // namespace advisor::testing
+
+#endif  // ADVISOR_TESTS_SUPPORT_FAKE_DAEMON_H_

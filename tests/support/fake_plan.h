@@ -1,0 +1,52 @@
+#ifndef ADVISOR_TESTS_SUPPORT_FAKE_PLAN_H_
+#define ADVISOR_TESTS_SUPPORT_FAKE_PLAN_H_
+
+#include <algorithm>
+#include <string>
+
+#include "core/model/plan.h"
+
+namespace advisor::testing {
+
+// The linear placement with each GPU's slots rotated by `variant`: other content, the same traffic.
+inline Plan LinearPlan(const ModelSpec& model, const Topology& topology, int variant) {
+  Plan plan;
+  plan.model = model;
+  plan.topology = topology;
+  plan.placement = LinearPlacement(model, topology);
+  for (int l = 0; l < model.moe_layers; ++l) {
+    for (int g = 0; g < topology.gpu_count(); ++g) {
+      const int first = topology.first_slot(GpuId(g)).value();
+      const int slots = topology.slots_on(GpuId(g));
+      auto row = plan.placement.row(LayerId(l));
+      std::rotate(row.begin() + first, row.begin() + first + variant % slots,
+                  row.begin() + first + slots);
+    }
+  }
+  plan.method = "fake";
+  return plan;
+}
+
+// Sends requests of domain d<i> (tests/support/random_traffic.h) to the node that the linear
+// placement gives most of their experts.
+inline Grouping ByDomain(const ModelSpec& model, const Topology& topology, int domains) {
+  Grouping g;
+  g.layers = model.moe_layers;
+  g.experts = model.experts;
+  g.nodes = topology.node_count();
+  g.bias.assign(g.nodes, 0);
+  g.affinity.assign(size_t(g.layers) * g.experts * g.nodes, 0);
+  g.node_share.assign(g.nodes, 1.0f / static_cast<float>(g.nodes));
+  g.load_slack = 1;
+  for (int d = 0; d < domains; ++d) {
+    g.domains.push_back("d" + std::to_string(d));
+    for (int n = 0; n < g.nodes; ++n) {
+      g.domain_cost.push_back(n == d * g.nodes / domains ? 0.0f : 1.0f);
+    }
+  }
+  return g;
+}
+
+}  // namespace advisor::testing
+
+#endif  // ADVISOR_TESTS_SUPPORT_FAKE_PLAN_H_
