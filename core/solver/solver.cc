@@ -99,6 +99,7 @@ absl::StatusOr<SolveResult> SolveBy(const Problem& problem, const SolveParams& p
     case Method::kEplb:
       return SolveEplb(problem, params, parallel);
     case Method::kJoint:
+      return SolveJoint(problem, params, parallel);
     case Method::kPaper:
     case Method::kGreedyCoactivation:
       break;

@@ -1,0 +1,225 @@
+#include "core/solver/grouping_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <string>
+
+#include "core/cost/evaluate.h"
+#include "core/solver/home_assignment.h"
+#include "core/solver/layer_traffic.h"
+
+namespace advisor {
+namespace {
+
+// Tokens' worth of the layer's mean affinity mixed into every expert's own: rare experts are not
+// believed.
+constexpr double kPriorTokens = 4;
+// A ridge on the two weights of FitWeights, in requests, towards trusting the prompt alone.
+constexpr double kRidgeRequests = 1;
+
+void FitLayer(const TokenPool& pool, const ServeTable& serve, int layer, int nodes,
+              float* affinity) {
+  const int experts = pool.model->experts, top_k = pool.model->top_k;
+  std::vector<double> sum(size_t(experts) * nodes, 0), weight(experts, 0), mean(nodes, 0);
+  std::vector<int> count(nodes);
+  for (const PooledToken& token : pool.tokens) {
+    const uint16_t* ids = token.experts + size_t(layer) * top_k;
+    for (int n = 0; n < nodes; ++n) {
+      const int16_t* row = serve.ServeRow(layer, n);
+      std::fill(count.begin(), count.end(), 0);
+      for (int i = 0; i < top_k; ++i) {
+        ++count[row[ids[i]]];
+      }
+      for (int i = 0; i < top_k; ++i) {
+        const int at = row[ids[i]];
+        sum[size_t(ids[i]) * nodes + n] += at == n ? 0 : double(token.weight) / count[at];
+      }
+    }
+    for (int i = 0; i < top_k; ++i) {
+      weight[ids[i]] += token.weight;
+    }
+  }
+  double total = 0, tokens = std::max<double>(1, double(pool.tokens.size()));
+  for (int e = 0; e < experts; ++e) {
+    total += weight[e];
+    for (int n = 0; n < nodes; ++n) {
+      mean[n] += sum[size_t(e) * nodes + n];
+    }
+  }
+  const double prior = total > 0 ? kPriorTokens * total / (tokens * top_k) : kPriorTokens;
+  for (int e = 0; e < experts; ++e) {
+    for (int n = 0; n < nodes; ++n) {
+      const bool held = serve.Serves(layer, n, e) == n;
+      const double expected = total > 0 ? mean[n] / total : kLoneVisit;
+      const double value = (sum[size_t(e) * nodes + n] + prior * expected) / (weight[e] + prior);
+      affinity[size_t(e) * nodes + n] = held ? 0.0f : static_cast<float>(value);
+    }
+  }
+}
+
+struct Sums {
+  double weight = 0;
+  std::vector<double> cost;
+};
+
+// What the fit sees of one request: costs per node, centred over the nodes, since only differences
+// decide.
+struct Sample {
+  const Request* request = nullptr;
+  double weight = 0;           // tokens of the phase it stands for
+  std::vector<double> prompt;  // estimate from the prompt by affinity
+  std::vector<double> truth;   // cost per token of the phase
+};
+
+void Centre(std::vector<double>& x) {
+  const double mean = std::accumulate(x.begin(), x.end(), 0.0) / double(x.size());
+  for (double& v : x) {
+    v -= mean;
+  }
+}
+
+// Adds the affinities of counts that stand for `tokens` tokens.
+void AddSums(const Request& r, const Grouping& g, std::vector<double>& out) {
+  const size_t nodes = g.nodes;
+  for (size_t i = 0; i < r.counts.size(); ++i) {
+    for (size_t n = 0; n < nodes && r.counts[i] > 0; ++n) {
+      out[n] += double(r.counts[i]) / r.tokens * g.affinity[i * nodes + n];
+    }
+  }
+}
+
+void AddPromptToken(const ModelSpec& model, const Request& r, int token, const Grouping& g,
+                    std::vector<double>& out) {
+  const size_t nodes = g.nodes;
+  for (int l = 0; l < g.layers; ++l) {
+    const uint16_t* ids = r.token(model, token, l);
+    for (int i = 0; i < model.top_k; ++i) {
+      const float* affinity = &g.affinity[(size_t(l) * g.experts + ids[i]) * nodes];
+      for (size_t n = 0; n < nodes; ++n) {
+        out[n] += affinity[n] / r.prompt_tokens;
+      }
+    }
+  }
+}
+
+Sample MakeSample(const ModelSpec& model, const Request& r, PhaseFilter phase,
+                  const ServeTable& serve, const Grouping& g) {
+  Sample sample;
+  sample.request = &r;
+  sample.prompt.assign(g.nodes, 0);
+  sample.truth.assign(g.nodes, 0);
+  if (r.counts_only()) {
+    sample.weight = r.weight * r.tokens;
+    AddSums(r, g, sample.prompt);
+    sample.truth = sample.prompt;
+  } else {
+    const int first = r.first_token(phase), end = r.end_token(phase);
+    sample.weight = r.weight * (end - first);
+    for (int t = 0; t < r.prompt_tokens; ++t) {
+      AddPromptToken(model, r, t, g, sample.prompt);
+    }
+    for (int t = first; t < end; ++t) {
+      for (int l = 0; l < g.layers; ++l) {
+        for (int n = 0; n < g.nodes; ++n) {
+          const int visits =
+              RemoteVisits(r.token(model, t, l), model.top_k, serve.ServeRow(l, n), n);
+          sample.truth[n] += double(visits) / (end - first);
+        }
+      }
+    }
+  }
+  Centre(sample.prompt);
+  Centre(sample.truth);
+  return sample;
+}
+
+// truth ~ prompt x (estimate from the prompt) + domain x (mean truth of the domain's other
+// requests; 0 without a label).
+struct Weights {
+  double prompt = 1, domain = 0;
+};
+
+Weights FitWeights(const std::vector<Sample>& samples, const std::map<std::string, Sums>& domains) {
+  double pp = 0, pd = 0, dd = 0, py = 0, dy = 0, total = 0;
+  for (const Sample& s : samples) {
+    const Sums& sums = domains.at(s.request->domain);
+    const double others = sums.weight - s.weight;
+    total += s.weight;
+    for (size_t n = 0; n < s.truth.size(); ++n) {
+      const double p = s.prompt[n], y = s.truth[n];
+      const double d =
+          others > 0 && !s.request->domain.empty() ? (sums.cost[n] - s.weight * y) / others : 0;
+      pp += s.weight * p * p;
+      pd += s.weight * p * d;
+      dd += s.weight * d * d;
+      py += s.weight * p * y;
+      dy += s.weight * d * y;
+    }
+  }
+  // Ridge towards (1, 0).
+  const double ridge =
+      kRidgeRequests * (pp + 1e-9 * total) / std::max<double>(1, double(samples.size()));
+  pp += ridge;
+  dd += ridge;
+  py += ridge;
+  const double det = pp * dd - pd * pd;
+  if (!(det > 0)) {
+    return {};
+  }
+  Weights w{(py * dd - dy * pd) / det, (dy * pp - py * pd) / det};
+  if (w.domain < 0) {
+    w = {py / pp, 0};
+  } else if (w.prompt < 0) {
+    w = {0, dy / dd};
+  }
+  return w;
+}
+
+}  // namespace
+
+Grouping FitGrouping(const TokenPool& pool, PhaseFilter phase, const ServeTable& serve, int nodes,
+                     ParallelFor& parallel) {
+  Grouping g;
+  g.revision = 1;
+  g.layers = pool.model->moe_layers;
+  g.experts = pool.model->experts;
+  g.nodes = nodes;
+  g.bias.assign(nodes, 0);
+  g.affinity.resize(size_t(g.layers) * g.experts * nodes);
+  parallel.Run(g.layers, [&](int l) {
+    FitLayer(pool, serve, l, nodes, &g.affinity[size_t(l) * g.experts * nodes]);
+  });
+
+  std::vector<Sample> samples(pool.requests.size());
+  parallel.Run(static_cast<int>(samples.size()), [&](int r) {
+    samples[r] = MakeSample(*pool.model, *pool.requests[r], phase, serve, g);
+  });
+  std::map<std::string, Sums> domains;
+  for (const Sample& s : samples) {
+    Sums& sums = domains[s.request->domain];
+    sums.weight += s.weight;
+    sums.cost.resize(nodes, 0);
+    for (int n = 0; n < nodes; ++n) {
+      sums.cost[n] += s.weight * s.truth[n];
+    }
+  }
+
+  const Weights w = FitWeights(samples, domains);
+  for (float& a : g.affinity) {
+    a *= static_cast<float>(w.prompt);
+  }
+  for (const auto& [domain, sums] : domains) {
+    if (domain.empty() || !(sums.weight > 0)) {
+      continue;
+    }
+    g.domains.push_back(domain);
+    for (double cost : sums.cost) {
+      g.domain_cost.push_back(static_cast<float>(w.domain * cost / sums.weight));
+    }
+  }
+  return g;
+}
+
+}  // namespace advisor

@@ -1,0 +1,321 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "absl/status/status.h"
+#include "core/grouping/assigner.h"
+#include "core/solver/grouping_model.h"
+#include "core/solver/home_assignment.h"
+#include "core/solver/layer_search.h"
+#include "core/solver/layer_start.h"
+#include "core/solver/methods.h"
+#include "core/solver/request_clusters.h"
+
+namespace advisor {
+namespace {
+
+// What an effort may spend. Work units are those of layer_search.h.
+struct Budget {
+  int64_t work = 0;    // over all layers, for the last placement
+  double tries = 0;    // of each pair of slot and expert, at most
+  int max_tokens = 0;  // the search sees
+  double round = 0;    // share of a layer's work that one placement on the way gets
+  int kmeans_starts = 0;
+  int rounds = 0;        // of {place, re-home} before the last placement
+  int probe_layers = 0;  // layers that judge the starts
+};
+
+Budget BudgetOf(Effort effort) {
+  switch (effort) {
+    case Effort::kQuick:
+      return {1'500'000, 30, 4'000, 0.3, 1, 1, 4};
+    case Effort::kStandard:
+      return {10'000'000, 150, 10'000, 0.3, 2, 1, 6};
+    case Effort::kThorough:
+      return {120'000'000, 1500, 40'000, 0.3, 4, 2, 8};
+  }
+  return {};
+}
+
+// Tokens outside the phase that is minimised count as so much of one inside: routing of prompt and
+// answer is alike.
+constexpr double kOtherPhaseWeight = 1;
+// Home tokens that a node may have above its share while requests are grouped.
+constexpr double kHomeSlack = 0.03;
+// Under a move budget: the share of the layer's tokens that one moved slot must save a visit, so
+// that noise moves nothing.
+constexpr double kMovePrice = 0.0005;
+// Under a move budget the search stays near the plan in force.
+constexpr AnnealSchedule kRepairSchedule = {0.0005, 0.00005, 1, 20, 0};
+constexpr AnnealSchedule kFreshSchedule = {0.02, 0.0001, 0.3, 20, 0};
+constexpr AnnealSchedule kWarmSchedule = {0.005, 0.0001, 0.3, 20, 0};
+
+// A placement in the making with the homes that it was made for.
+struct Draft {
+  Placement placement;
+  RemoteChoice choice;
+  std::vector<NodeId> homes;  // by pool request
+  double cost = 0;            // over the layers placed last
+};
+
+enum class From { kScratch, kDraft };
+
+class JointSearch {
+ public:
+  JointSearch(const Problem& problem, const SolveParams& params, ParallelFor& parallel);
+  SolveResult Run();
+
+ private:
+  bool Stopped() const { return params_.should_stop && params_.should_stop(); }
+  // Repair: the plan in force is the start and slots that move are counted.
+  bool Repairs() const { return problem_.in_force.has_value() && params_.max_moved_fraction < 1; }
+  std::vector<int> ProbeLayers() const;
+  Draft StartDraft() const;
+  Draft BestStart();
+  void Place(Draft& draft, absl::Span<const int> layers, double share_of_work, From from);
+  double PlaceLayer(Draft& draft, LayerId l, int64_t work, From from, Rng rng,
+                    int64_t* iterations) const;
+  void Rehome(Draft& draft, absl::Span<const int> layers) const;
+  SolveResult Finish(const Draft& draft);
+  LayerLimits Limits() const;
+  void KeepSlots(Placement& placement) const;
+  // One layer's remote choice as a whole, [nodes, experts].
+  absl::Span<int16_t> LayerChoice(Draft& draft, LayerId l) const {
+    return {draft.choice.row(l, NodeId(0)).data(),
+            size_t(problem_.topology.node_count()) * problem_.model.experts};
+  }
+
+  const Problem& problem_;
+  const SolveParams& params_;
+  ParallelFor& parallel_;
+  Budget budget_;
+  Rng rng_;
+  std::vector<double> share_;
+  TokenPool pool_;
+  std::vector<int> all_layers_;
+  int64_t iterations_ = 0;
+  uint64_t placements_ = 0;
+};
+
+JointSearch::JointSearch(const Problem& problem, const SolveParams& params, ParallelFor& parallel)
+    : problem_(problem),
+      params_(params),
+      parallel_(parallel),
+      budget_(BudgetOf(params.effort)),
+      rng_(params.seed),
+      share_(NodeShares(problem.topology)),
+      all_layers_(problem.model.moe_layers) {
+  TokenPoolOptions options;
+  options.phase = params.phase;
+  options.other_phase_weight = kOtherPhaseWeight;
+  options.max_tokens = budget_.max_tokens;
+  pool_ = MakeTokenPool(problem.traffic, {}, options);
+  std::iota(all_layers_.begin(), all_layers_.end(), 0);
+}
+
+std::vector<int> JointSearch::ProbeLayers() const {
+  const int layers = problem_.model.moe_layers, want = std::min(budget_.probe_layers, layers);
+  std::vector<int> out;
+  for (int i = 0; i < want; ++i) {
+    out.push_back((2 * i + 1) * layers / (2 * want));
+  }
+  return out;
+}
+
+// The plan in force, made whole, or the linear placement.
+Draft JointSearch::StartDraft() const {
+  Draft draft;
+  draft.placement = problem_.in_force.has_value()
+                        ? *problem_.in_force
+                        : LinearPlacement(problem_.model, problem_.topology);
+  draft.choice = RemoteChoice(problem_.model.moe_layers, problem_.topology.node_count(),
+                              problem_.model.experts);
+  draft.homes.assign(pool_.requests.size(), NodeId(0));
+  for (int l = 0; problem_.in_force.has_value() && l < problem_.model.moe_layers; ++l) {
+    const LayerTraffic traffic = GatherLayer(pool_, l, draft.homes, problem_.topology.node_count());
+    CompleteRow(traffic, problem_.topology, draft.placement.row(LayerId(l)));
+  }
+  return draft;
+}
+
+LayerLimits JointSearch::Limits() const {
+  LayerLimits limits;
+  limits.node_load_cap = params_.node_load_cap;
+  limits.gpu_load_cap = params_.gpu_load_cap;
+  if (params_.objective == Objective::kBalance) {
+    limits.gpu_load_cap = 1;  // whatever is above the mean counts
+  }
+  if (Repairs()) {
+    limits.max_moves =
+        static_cast<int>(params_.max_moved_fraction * problem_.topology.slot_count());
+  }
+  return limits;
+}
+
+// Returns the layer's cost. An early stop never leaves a layer worse than it was.
+double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, From from, Rng rng,
+                               int64_t* iterations) const {
+  const LayerTraffic traffic =
+      GatherLayer(pool_, l.value(), draft.homes, problem_.topology.node_count());
+  LayerLimits limits = Limits();
+  limits.move_price = Repairs() ? kMovePrice * double(traffic.visit_weight) : 0;
+  AnnealSchedule schedule = Repairs()              ? kRepairSchedule
+                            : from == From::kDraft ? kWarmSchedule
+                                                   : kFreshSchedule;
+  schedule.work = work;
+  if (params_.objective == Objective::kBalance) {
+    schedule.last_load_price = 100;
+  }
+  limits.load_price = schedule.last_load_price;
+  LayerState layer(traffic, problem_.topology, limits);
+  const absl::Span<int16_t> row = draft.placement.row(l), choice = LayerChoice(draft, l);
+  layer.Reset(row, choice);
+  const double before = layer.Cost();
+  if (from == From::kScratch && !Repairs()) {
+    layer.Reset(StartByDemand(traffic, problem_.topology), {});
+  }
+  if (Repairs()) {
+    layer.SetInForce(problem_.in_force->row(l));
+  }
+  *iterations = Anneal(layer, schedule, rng, params_.should_stop);
+  if (layer.Cost() <= before || !Stopped()) {
+    std::copy(layer.row().begin(), layer.row().end(), row.begin());
+    layer.ExportChoice(choice);
+    return layer.Cost();
+  }
+  return before;
+}
+
+void JointSearch::Place(Draft& draft, absl::Span<const int> layers, double share_of_work,
+                        From from) {
+  // A small layer is searched through long before its share of the work is done. A move costs its
+  // proposals and, now and then, an update of the tokens of two experts.
+  const double experts = problem_.model.experts;
+  const double tokens_of_expert = double(pool_.tokens.size()) * problem_.model.top_k / experts;
+  const double enough =
+      budget_.tries * problem_.topology.slot_count() * experts * (1 + 0.005 * tokens_of_expert);
+  const auto work = static_cast<int64_t>(
+      share_of_work * std::min(double(budget_.work) / problem_.model.moe_layers, enough));
+  const Rng rng = rng_.Fork(++placements_);
+  std::vector<double> cost(layers.size());
+  std::vector<int64_t> iterations(layers.size());
+  parallel_.Run(static_cast<int>(layers.size()), [&](int i) {
+    cost[i] =
+        PlaceLayer(draft, LayerId(layers[i]), work, from, rng.Fork(layers[i]), &iterations[i]);
+  });
+  draft.cost = std::accumulate(cost.begin(), cost.end(), 0.0);
+  iterations_ += std::accumulate(iterations.begin(), iterations.end(), int64_t{0});
+}
+
+void JointSearch::Rehome(Draft& draft, absl::Span<const int> layers) const {
+  const ServeTable serve(problem_.model, problem_.topology, draft.placement, draft.choice);
+  const std::vector<double> cost =
+      HomeCosts(pool_, serve, problem_.topology.node_count(), layers, parallel_);
+  draft.homes = AssignBalanced(cost, pool_.demand, share_, kHomeSlack);
+}
+
+// Every start is placed and re-homed on a few layers; the cheapest is kept.
+Draft JointSearch::BestStart() {
+  const std::vector<int> probe = ProbeLayers();
+  const Signatures signatures = MakeSignatures(pool_, probe);
+  Draft best;
+  for (int i = 0; i <= budget_.kmeans_starts; ++i) {
+    Draft draft = StartDraft();
+    draft.homes = i == 0 ? HomesByDomain(pool_, share_)
+                         : HomesByKMeans(pool_, signatures, share_, rng_.Fork(1000 + i));
+    Place(draft, probe, budget_.round, From::kScratch);
+    Rehome(draft, probe);
+    Place(draft, probe, budget_.round, From::kDraft);
+    if (best.homes.empty() || draft.cost < best.cost) {
+      best = std::move(draft);
+    }
+    if (Stopped()) {
+      break;
+    }
+  }
+  return best;
+}
+
+SolveResult JointSearch::Run() {
+  const bool no_sums =
+      std::all_of(pool_.lone_weight.begin(), pool_.lone_weight.end(), [](int w) { return w == 0; });
+  if (pool_.tokens.empty() && no_sums) {
+    return Finish(StartDraft());
+  }
+  Draft draft;
+  if (Repairs()) {
+    draft = StartDraft();
+    Rehome(draft, all_layers_);
+  } else {
+    draft = BestStart();
+  }
+  for (int round = 0; round < budget_.rounds && !Stopped(); ++round) {
+    Place(draft, all_layers_, budget_.round, From::kScratch);
+    Rehome(draft, all_layers_);
+  }
+  Place(draft, all_layers_, 1, Stopped() ? From::kDraft : From::kScratch);
+  return Finish(draft);
+}
+
+// Experts that stay on a GPU keep the slot they had there; the rest fill the free slots in order.
+void JointSearch::KeepSlots(Placement& placement) const {
+  const Topology& topology = problem_.topology;
+  for (int l : all_layers_) {
+    const absl::Span<const int16_t> old = problem_.in_force->row(LayerId(l));
+    const absl::Span<int16_t> row = placement.row(LayerId(l));
+    for (int g = 0; g < topology.gpu_count(); ++g) {
+      const int first = topology.first_slot(GpuId(g)).value(), slots = topology.slots_on(GpuId(g));
+      std::vector<int16_t> come(row.begin() + first, row.begin() + first + slots),
+          stay(slots, kEmptySlot);
+      for (int s = 0; s < slots; ++s) {
+        const auto it = std::find(come.begin(), come.end(), old[first + s]);
+        if (it != come.end() && *it != kEmptySlot) {
+          stay[s] = *it;
+          come.erase(it);
+        }
+      }
+      come.erase(std::remove(come.begin(), come.end(), kEmptySlot), come.end());
+      for (size_t s = 0, next = 0; next < come.size(); ++s) {
+        if (stay[s] == kEmptySlot) {
+          stay[s] = come[next++];
+        }
+      }
+      std::copy(stay.begin(), stay.end(), row.begin() + first);
+    }
+  }
+}
+
+SolveResult JointSearch::Finish(const Draft& draft) {
+  SolveResult result;
+  result.placement = draft.placement;
+  if (problem_.in_force.has_value()) {
+    KeepSlots(result.placement);
+  }
+  result.remote_choice = draft.choice;
+  const int nodes = problem_.topology.node_count();
+  const ServeTable serve(problem_.model, problem_.topology, result.placement, result.remote_choice);
+  result.grouping = FitGrouping(pool_, params_.phase, serve, nodes, parallel_);
+  SetLoadModel(problem_.topology, problem_.traffic, params_.phase, &result.grouping);
+  result.homes.resize(problem_.traffic.requests.size());
+  for (size_t r = 0; r < draft.homes.size(); ++r) {
+    result.homes[pool_.source[r]] = draft.homes[r];
+  }
+  result.iterations = iterations_;
+  result.termination = placements_ == 0 ? Termination::kNothingToDo
+                       : Stopped()      ? Termination::kTimeLimit
+                                        : Termination::kBudgetSpent;
+  return result;
+}
+
+}  // namespace
+
+absl::StatusOr<SolveResult> SolveJoint(const Problem& problem, const SolveParams& params,
+                                       ParallelFor& parallel) {
+  if (params.objective == Objective::kLatency) {
+    return absl::UnimplementedError(
+        "method joint cannot minimise latency yet; use objective internode_bytes or balance");
+  }
+  return JointSearch(problem, params, parallel).Run();
+}
+
+}  // namespace advisor

@@ -1,0 +1,324 @@
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#include "core/solver/layer_state.h"
+#include "core/solver/token_bits.h"
+
+namespace advisor {
+namespace {
+
+int64_t Over(int64_t load, int64_t limit) { return load > limit ? load - limit : 0; }
+
+}  // namespace
+
+bool LayerState::Legal(const CopyChange& change) const {
+  const bool keeps_one = change.drop < 0 || change.add >= 0 || copies_[change.expert] > 1;
+  if (change.add < 0) {
+    return keeps_one;
+  }
+  const int gpu = gpu_of_slot_[change.add];
+  const bool leaves_gpu = change.drop >= 0 && gpu_of_slot_[change.drop] == gpu;
+  return keeps_one && (leaves_gpu || !OnGpu(change.expert, gpu));
+}
+
+int64_t LayerState::PlanServe(const CopyChange& change, Outcome& out) const {
+  const int e = change.expert;
+  const int16_t* on = &copies_on_[size_t(e) * nodes_];
+  out.holders = holders_[e];
+  if (change.drop >= 0 && on[node_of_slot_[change.drop]] == 1) {
+    out.holders &= ~(uint64_t{1} << node_of_slot_[change.drop]);
+  }
+  if (change.add >= 0) {
+    out.holders |= uint64_t{1} << node_of_slot_[change.add];
+  }
+  int64_t delta = 0;
+  for (int h = 0; h < nodes_; ++h) {
+    const int old = serve(e, h);
+    if (out.holders == holders_[e]) {
+      out.serve[h] = static_cast<int16_t>(old);
+      continue;
+    }
+    if (out.holders >> h & 1) {
+      out.serve[h] = static_cast<int16_t>(h);
+      delta -= gain(e, h, old);
+      continue;
+    }
+    // The holder that opens the fewest visits; the present one keeps ties.
+    const int32_t* gain_of = &gain_[(size_t(e) * nodes_ + h) * nodes_];
+    int best = out.holders >> old & 1 ? old : -1;
+    int32_t least = best >= 0 ? gain_of[best] : std::numeric_limits<int32_t>::max();
+    for (uint64_t left = out.holders; left != 0; left &= left - 1) {
+      const int n = std::countr_zero(left);
+      if (gain_of[n] < least) {
+        least = gain_of[n];
+        best = n;
+      }
+    }
+    out.serve[h] = static_cast<int16_t>(best);
+    delta += least - gain_of[old];
+  }
+  return delta;
+}
+
+void LayerState::PlanServed(int e, Outcome& out) const {
+  std::fill(out.served.begin(), out.served.end(), 0);
+  for (int set = 0; set < sets_; ++set) {
+    const int64_t* demand = traffic_.Demand(e, set);
+    for (int h = 0; h < nodes_; ++h) {
+      out.served[size_t(set) * nodes_ + out.serve[h]] += demand[h];
+    }
+  }
+}
+
+bool LayerState::OverlapMayLower(const LayerMove& move) const {
+  for (int h = 0; h < nodes_; ++h) {
+    const int pa = serve(move.change[0].expert, h), qa = outcome_[0].serve[h];
+    const int pb = serve(move.change[1].expert, h), qb = outcome_[1].serve[h];
+    if (pa != qa && pb != qb && (pa == pb || qa == qb)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Tokens of `home` that chose both a and b: a moves pa -> qa, b moves from -> to. The gain table
+// priced b's move with a still on pa; what it costs with a on qa, less that.
+int64_t LayerState::OverlapOfHome(int a, int b, int home, int from, int to, int qa, int pa) const {
+  const int to_shift = (to == qa) - (to == pa), from_shift = (from == qa) - (from == pa);
+  if (to_shift == 0 && from_shift == 0) {
+    return 0;
+  }
+  const uint64_t *chose_a = traffic_.Chose(a), *chose_b = traffic_.Chose(b);
+  int64_t sum = 0;
+  ForTokens(
+      traffic_, home, [&](int w) { return chose_a[w] & chose_b[w]; },
+      [&](int t) {
+        const uint8_t* count = &count_[size_t(t) * nodes_];
+        const int opened = to == home ? 0 : (count[to] + to_shift == 0) - (count[to] == 0);
+        const int closed = from == home ? 0 : (count[from] + from_shift == 1) - (count[from] == 1);
+        sum += int64_t{opened - closed} * traffic_.weight[t];
+      });
+  return sum;
+}
+
+int64_t LayerState::Overlap(const LayerMove& move) const {
+  const int a = move.change[0].expert, b = move.change[1].expert;
+  int64_t sum = 0;
+  for (int h = 0; h < nodes_; ++h) {
+    const int pa = serve(a, h), qa = outcome_[0].serve[h];
+    const int pb = serve(b, h), qb = outcome_[1].serve[h];
+    if (pa != qa && pb != qb) {
+      sum += OverlapOfHome(a, b, h, pb, qb, qa, pa);
+    }
+  }
+  return sum;
+}
+
+void LayerState::StageLoads(const CopyChange& change, const Outcome& out, int set) {
+  const int e = change.expert;
+  const int64_t* old_served = &served_[(size_t(e) * sets_ + set) * nodes_];
+  const int64_t* new_served = &out.served[size_t(set) * nodes_];
+  const int16_t* on = &copies_on_[size_t(e) * nodes_];
+  for (uint64_t left = holders_[e] | out.holders; left != 0; left &= left - 1) {
+    const int n = std::countr_zero(left);
+    node_staged_[n] += new_served[n] - old_served[n];
+    touched_nodes_.push_back(n);
+  }
+  const int add_node = change.add >= 0 ? node_of_slot_[change.add] : -1;
+  const int drop_node = change.drop >= 0 ? node_of_slot_[change.drop] : -1;
+  const auto share_after = [&](int n) {
+    return Share(new_served[n], on[n] + (n == add_node) - (n == drop_node));
+  };
+  for (int i = 0; i < copies_[e]; ++i) {
+    const int slot = slots_of_[size_t(e) * gpus_ + i];
+    const int n = node_of_slot_[slot];
+    gpu_staged_[gpu_of_slot_[slot]] +=
+        (slot == change.drop ? 0 : share_after(n)) - Share(old_served[n], on[n]);
+    touched_gpus_.push_back(gpu_of_slot_[slot]);
+  }
+  if (change.add >= 0) {
+    gpu_staged_[gpu_of_slot_[change.add]] += share_after(add_node);
+    touched_gpus_.push_back(gpu_of_slot_[change.add]);
+  }
+}
+
+int64_t LayerState::SettleStaged(int set, bool keep) {
+  int64_t delta = 0;
+  const auto settle = [&](std::vector<int>& touched, std::vector<int64_t>& staged,
+                          std::vector<int64_t>& load, const std::vector<int64_t>& limit,
+                          size_t base) {
+    for (int i : touched) {
+      int64_t& now = load[base + i];
+      const int64_t next = now + staged[i];
+      staged[i] = 0;  // a second mention of i adds nothing
+      delta += Over(next, limit[base + i]) - Over(now, limit[base + i]);
+      if (keep) {
+        now = next;
+      }
+    }
+    touched.clear();
+  };
+  // A second mention must compare against what the first one left, so changes are settled before
+  // the next is read.
+  settle(touched_nodes_, node_staged_, node_load_, node_limit_, size_t(set) * nodes_);
+  settle(touched_gpus_, gpu_staged_, gpu_load_, gpu_limit_, size_t(set) * gpus_);
+  return delta;
+}
+
+int64_t LayerState::ExcessDelta(const LayerMove& move) {
+  int64_t delta = 0;
+  for (int set = 0; set < sets_; ++set) {
+    for (int k = 0; k < move.changes; ++k) {
+      StageLoads(move.change[k], outcome_[k], set);
+    }
+    delta += SettleStaged(set, false);
+  }
+  return delta;
+}
+
+int LayerState::MovesDelta(const LayerMove& move) const {
+  if (in_force_.empty()) {
+    return 0;
+  }
+  int delta = 0;
+  for (int k = 0; k < move.changes; ++k) {
+    const CopyChange& c = move.change[k];
+    const auto is_new = [&](int slot) {
+      return slot >= 0 && !in_force_[size_t(c.expert) * gpus_ + gpu_of_slot_[slot]];
+    };
+    delta += is_new(c.add) - is_new(c.drop);
+  }
+  return delta;
+}
+
+bool LayerState::Evaluate(const LayerMove& move, double limit, double* delta) {
+  const int moves = MovesDelta(move);
+  if (moves > 0 && moves_ + moves > limits_.max_moves) {
+    return false;
+  }
+  int64_t visits = 0;
+  for (int k = 0; k < move.changes; ++k) {
+    visits += PlanServe(move.change[k], outcome_[k]);
+  }
+  const double fixed = limits_.move_price * moves;
+  const double relief =
+      limits_.load_price * double(excess_);  // the most that mended loads can give back
+  if (move.changes == 2) {
+    if (double(visits) + fixed - relief > limit && !OverlapMayLower(move)) {
+      return false;
+    }
+    visits += Overlap(move);
+  }
+  if (double(visits) + fixed - relief > limit) {
+    return false;
+  }
+  for (int k = 0; k < move.changes; ++k) {
+    PlanServed(move.change[k].expert, outcome_[k]);
+  }
+  *delta = double(visits) + fixed + limits_.load_price * double(ExcessDelta(move));
+  return *delta <= limit;
+}
+
+void LayerState::Apply(const LayerMove& move) {
+  moves_ += MovesDelta(move);
+  for (int set = 0; set < sets_; ++set) {
+    for (int k = 0; k < move.changes; ++k) {
+      StageLoads(move.change[k], outcome_[k], set);
+    }
+    excess_ += SettleStaged(set, true);
+  }
+  for (int k = 0; k < move.changes; ++k) {
+    const CopyChange& c = move.change[k];
+    const Outcome& out = outcome_[k];
+    for (int h = 0; h < nodes_; ++h) {
+      if (out.serve[h] != serve(c.expert, h)) {
+        Reserve(c.expert, h, out.serve[h]);
+      }
+    }
+    std::copy(out.served.begin(), out.served.end(), &served_[size_t(c.expert) * sets_ * nodes_]);
+    holders_[c.expert] = out.holders;
+    int16_t* slots = &slots_of_[size_t(c.expert) * gpus_];
+    if (c.drop >= 0) {
+      *std::find(slots, slots + copies_[c.expert], c.drop) = slots[copies_[c.expert] - 1];
+      --copies_[c.expert];
+      --copies_on_[size_t(c.expert) * nodes_ + node_of_slot_[c.drop]];
+      on_gpu_[size_t(c.expert) * gpus_ + gpu_of_slot_[c.drop]] = 0;
+      row_[c.drop] = kEmptySlot;
+    }
+  }
+  for (int k = 0; k < move.changes; ++k) {
+    const CopyChange& c = move.change[k];
+    if (c.add >= 0) {
+      slots_of_[size_t(c.expert) * gpus_ + copies_[c.expert]++] = static_cast<int16_t>(c.add);
+      ++copies_on_[size_t(c.expert) * nodes_ + node_of_slot_[c.add]];
+      on_gpu_[size_t(c.expert) * gpus_ + gpu_of_slot_[c.add]] = 1;
+      row_[c.add] = static_cast<int16_t>(c.expert);
+    }
+  }
+}
+
+bool LayerState::EvaluateChoice(int expert, int home, int node, double limit, double* delta) {
+  const int64_t visits = gain(expert, home, node) - gain(expert, home, serve(expert, home));
+  if (double(visits) - limits_.load_price * double(excess_) > limit) {
+    return false;
+  }
+  Outcome& out = outcome_[0];
+  out.holders = holders_[expert];
+  std::copy_n(&serve_[size_t(expert) * nodes_], nodes_, out.serve.begin());
+  out.serve[home] = static_cast<int16_t>(node);
+  PlanServed(expert, out);
+  const LayerMove move{{{expert, -1, -1}, {}}, 1};
+  *delta = double(visits) + limits_.load_price * double(ExcessDelta(move));
+  return *delta <= limit;
+}
+
+void LayerState::ApplyChoice(int expert, int home, int node) {
+  outcome_[0].serve[home] = static_cast<int16_t>(node);
+  Apply(LayerMove{{{expert, -1, -1}, {}}, 1});
+}
+
+void LayerState::Reserve(int e, int home, int to) {
+  const int from = serve(e, home);
+  const uint64_t* chose = traffic_.Chose(e);
+  const int top_k = traffic_.top_k;
+  const size_t cell = size_t(home) * nodes_;
+  const size_t row = size_t(nodes_) * nodes_;
+  const auto lone = traffic_.lone[size_t(e) * nodes_ + home];
+  visits_ += (to == home ? 0 : lone) - (from == home ? 0 : lone);
+  // What the co-experts f of e see on node n: none of their others is there any more (sign +1), or
+  // one is again (-1).
+  const auto update = [&](const uint16_t* ids, int left_there, int n, int32_t weight) {
+    for (int i = 0; i < top_k; ++i) {
+      const int f = ids[i];
+      if (f != e && (left_there == 0 || serve(f, home) == n)) {
+        gain_[f * row + cell + n] += weight;
+      }
+    }
+  };
+  ForTokens(
+      traffic_, home, [&](int w) { return chose[w]; },
+      [&](int t) {
+        uint8_t* count = &count_[size_t(t) * nodes_];
+        const uint16_t* ids = traffic_.Ids(t);
+        const int32_t weight = traffic_.weight[t];
+        const int left = --count[from];
+        const int had = count[to]++;
+        ++touched_;
+        if (from != home) {
+          visits_ -= left == 0 ? weight : 0;
+          if (left <= 1) {
+            update(ids, left, from, weight);
+          }
+        }
+        if (to != home) {
+          visits_ += had == 0 ? weight : 0;
+          if (had <= 1) {
+            update(ids, had, to, -weight);
+          }
+        }
+      });
+  serve_[size_t(e) * nodes_ + home] = static_cast<int16_t>(to);
+}
+
+}  // namespace advisor

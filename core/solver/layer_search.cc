@@ -1,0 +1,198 @@
+#include "core/solver/layer_search.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+namespace advisor {
+namespace {
+
+constexpr int kProposalsPerPoll =
+    1024;  // between two looks at should_stop and two steps of the temperature
+constexpr double kImproves = -0.5;  // costs are whole numbers but for priced loads: less is no gain
+
+// Swaps the contents of two slots; either may be empty.
+LayerMove SwapSlots(const LayerState& state, int i, int j) {
+  LayerMove move;
+  const int a = state.expert_in(i), b = state.expert_in(j);
+  if (a != kEmptySlot) {
+    move.change[move.changes++] = {a, j, i};
+  }
+  if (b != kEmptySlot) {
+    move.change[move.changes++] = {b, i, j};
+  }
+  return move;
+}
+
+// Puts a copy of `expert` into slot i in place of what it holds.
+LayerMove Replace(const LayerState& state, int i, int expert) {
+  LayerMove move;
+  move.change[move.changes++] = {expert, i, -1};
+  if (state.expert_in(i) != kEmptySlot) {
+    move.change[move.changes++] = {state.expert_in(i), -1, i};
+  }
+  return move;
+}
+
+bool IsSpare(const LayerState& state, int slot) {
+  const int e = state.expert_in(slot);
+  return e == kEmptySlot || state.copies(e) > 1;
+}
+
+bool Legal(const LayerState& state, const LayerMove& move) {
+  for (int k = 0; k < move.changes; ++k) {
+    if (!state.Legal(move.change[k])) {
+      return false;
+    }
+  }
+  return move.changes > 0;
+}
+
+int GpuOf(const LayerState& state, int slot) {
+  return state.topology().gpu_of(SlotId(slot)).value();
+}
+
+class Walk {
+ public:
+  Walk(LayerState& state, Rng rng)
+      : state_(state), rng_(rng), slots_(state.topology().slot_count()) {}
+
+  // Proposes one random move and takes it when it costs less than `limit`.
+  void Step(double limit) {
+    const int i = static_cast<int>(rng_.Below(slots_));
+    if (IsSpare(state_, i) && rng_.Below(2) == 0) {
+      if (rng_.Below(4) == 0) {
+        StepChoice(i, limit);
+      } else {
+        TryMove(Replace(state_, i, static_cast<int>(rng_.Below(state_.traffic().experts))), limit);
+      }
+      return;
+    }
+    const int j = static_cast<int>(rng_.Below(slots_));
+    if (GpuOf(state_, i) != GpuOf(state_, j) && state_.expert_in(i) != state_.expert_in(j)) {
+      TryMove(SwapSlots(state_, i, j), limit);
+    }
+  }
+
+ private:
+  void TryMove(const LayerMove& move, double limit) {
+    double delta;
+    if (Legal(state_, move) && state_.Evaluate(move, limit, &delta)) {
+      state_.Apply(move);
+    }
+  }
+  // Lets a random home be served on the node of slot i.
+  void StepChoice(int i, double limit) {
+    const int e = state_.expert_in(i);
+    const int home = static_cast<int>(rng_.Below(state_.topology().node_count()));
+    if (e == kEmptySlot || (state_.holders(e) >> home & 1)) {
+      return;
+    }
+    const int node = state_.topology().node_of(SlotId(i)).value();
+    double delta;
+    if (state_.serve(e, home) != node && state_.EvaluateChoice(e, home, node, limit, &delta)) {
+      state_.ApplyChoice(e, home, node);
+    }
+  }
+
+  LayerState& state_;
+  Rng rng_;
+  uint32_t slots_;
+};
+
+// One pass of Descend over all moves; counts what it tries and whether anything was gained.
+class Sweep {
+ public:
+  explicit Sweep(LayerState& state) : state_(state), slots_(state.topology().slot_count()) {}
+
+  bool Slot(int i, int64_t* proposals) {
+    improved_ = false;
+    for (int j = i + 1; j < slots_; ++j) {
+      if (GpuOf(state_, i) != GpuOf(state_, j) && state_.expert_in(i) != state_.expert_in(j)) {
+        Try(SwapSlots(state_, i, j));
+      }
+    }
+    *proposals += slots_ - i;
+    if (IsSpare(state_, i)) {
+      for (int e = 0; e < state_.traffic().experts && IsSpare(state_, i); ++e) {
+        Try(Replace(state_, i, e));
+      }
+      *proposals += state_.traffic().experts;
+      Choices(i);
+    }
+    return improved_;
+  }
+
+ private:
+  void Try(const LayerMove& move) {
+    double delta;
+    if (Legal(state_, move) && state_.Evaluate(move, kImproves, &delta)) {
+      state_.Apply(move);
+      improved_ = true;
+    }
+  }
+  void Choices(int i) {
+    const int e = state_.expert_in(i);
+    const int node = state_.topology().node_of(SlotId(i)).value();
+    for (int h = 0; e != kEmptySlot && h < state_.topology().node_count(); ++h) {
+      double delta;
+      if (!(state_.holders(e) >> h & 1) && state_.serve(e, h) != node &&
+          state_.EvaluateChoice(e, h, node, kImproves, &delta)) {
+        state_.ApplyChoice(e, h, node);
+        improved_ = true;
+      }
+    }
+  }
+
+  LayerState& state_;
+  int slots_;
+  bool improved_ = false;
+};
+
+}  // namespace
+
+int64_t Descend(LayerState& state, int64_t work, const std::function<bool()>& should_stop) {
+  Sweep sweep(state);
+  const int slots = state.topology().slot_count();
+  const int64_t touched = state.touched();
+  int64_t proposals = 0;
+  // Ends when a whole round of slots brought nothing.
+  for (int i = 0, idle = 0; idle < slots; i = (i + 1) % slots) {
+    idle = sweep.Slot(i, &proposals) ? 0 : idle + 1;
+    if (double(proposals) + kWorkPerToken * double(state.touched() - touched) > double(work) ||
+        (should_stop && should_stop())) {
+      break;
+    }
+  }
+  return proposals;
+}
+
+int64_t Anneal(LayerState& state, const AnnealSchedule& schedule, Rng rng,
+               const std::function<bool()>& should_stop) {
+  Walk walk(state, rng.Fork(1));
+  Rng chance = rng.Fork(2);
+  const double weight = std::max<double>(1, double(state.traffic().visit_weight));
+  const int64_t touched = state.touched();
+  int64_t proposals = 0;
+  const auto done = [&] {
+    return (double(proposals) + kWorkPerToken * double(state.touched() - touched)) /
+           double(schedule.work);
+  };
+  for (double progress = 0; schedule.work > 0 && progress < 1; progress = done()) {
+    if (should_stop && should_stop()) {
+      break;
+    }
+    const double temperature =
+        weight * schedule.hot * std::pow(schedule.cold / schedule.hot, progress);
+    state.set_load_price(schedule.first_load_price *
+                         std::pow(schedule.last_load_price / schedule.first_load_price, progress));
+    for (int i = 0; i < kProposalsPerPoll; ++i) {
+      walk.Step(-temperature * std::log(1.0 - chance.Uniform()));
+    }
+    proposals += kProposalsPerPoll;
+  }
+  state.set_load_price(schedule.last_load_price);
+  return proposals + Descend(state, std::max<int64_t>(schedule.work / 4, 1000), should_stop);
+}
+
+}  // namespace advisor

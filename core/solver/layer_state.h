@@ -1,0 +1,158 @@
+#ifndef ADVISOR_CORE_SOLVER_LAYER_STATE_H_
+#define ADVISOR_CORE_SOLVER_LAYER_STATE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "core/model/ids.h"
+#include "core/model/topology.h"
+#include "core/solver/layer_traffic.h"
+
+namespace advisor {
+
+// One expert gains a copy, loses one, or both. Slots; -1: none.
+struct CopyChange {
+  int expert = -1;
+  int add = -1;
+  int drop = -1;
+};
+
+// What one step of the search does to a layer: at most two experts change, so that slots can be
+// swapped.
+struct LayerMove {
+  CopyChange change[2];
+  int changes = 0;
+};
+
+// What a layer must not exceed, and what exceeding costs beside a remote visit.
+struct LayerLimits {
+  double node_load_cap = 1.10;  // served activations per GPU of a node, over the mean
+  double gpu_load_cap = 1.15;   // served activations of a GPU, over the mean
+  // Remote visits that one activation above a cap is worth. The search raises it.
+  double load_price = 1;
+  // Remote visits, in token weight, that one slot receiving an expert new to its GPU is worth.
+  double move_price = 0;
+  int max_moves = 1 << 30;  // slots that may receive an expert new to their GPU
+};
+
+// One layer under search: who holds what, who serves whom, and what changing that would cost.
+//
+// A token of home h visits the distinct nodes, other than h, that serve its experts: one message
+// per node (de-duplicating dispatch). The gain table makes every change of one expert a lookup:
+//   gain(e, h, n) = weight of the tokens of home h that chose e and of whose OTHER experts none is
+//   served on n  (0 for n = h)
+// Serving e on q instead of p for home h changes the visits by exactly gain(e, h, q) - gain(e, h,
+// p). Where two experts change at once, tokens that chose both need a correction, taken over the
+// intersection of their bitsets.
+//
+// Invariants, between calls:
+//   serve(e, h) = h where h holds a copy, else a holder;
+//   count(t, n) = experts of token t served on n; visits = sum of weight x |{n != home: count(t, n)
+//   > 0}|; served(e, set, n) = demand for e of the homes that n serves; a node's load is the sum
+//   over e; a GPU's is the sum over its experts of served / copies on the node. All of them
+//   integers, so that nothing drifts.
+class LayerState {
+ public:
+  // `traffic` and `topology` must outlive the state.
+  LayerState(const LayerTraffic& traffic, const Topology& topology, const LayerLimits& limits);
+
+  // Starts from a valid placement row; `choice` [nodes, experts] as in RemoteChoice, or empty: ring
+  // order.
+  void Reset(absl::Span<const int16_t> row, absl::Span<const int16_t> choice);
+  // The placement that moves are counted against. Unset: moves are free.
+  void SetInForce(absl::Span<const int16_t> row);
+  void set_load_price(double price) { limits_.load_price = price; }
+
+  // True and `delta` (visits in token weight, plus priced excess and moves) when the change costs
+  // less than `limit`. The move must be legal: see Legal().
+  bool Evaluate(const LayerMove& move, double limit, double* delta);
+  // Carries out the move that the last Evaluate() saw.
+  void Apply(const LayerMove& move);
+  // Serving `expert` on holder `node` for tokens of `home`, which holds no copy.
+  bool EvaluateChoice(int expert, int home, int node, double limit, double* delta);
+  void ApplyChoice(int expert, int home, int node);
+
+  // No GPU twice, and the expert keeps a copy.
+  bool Legal(const CopyChange& change) const;
+
+  absl::Span<const int16_t> row() const { return row_; }
+  int expert_in(int slot) const { return row_[slot]; }
+  uint64_t holders(int e) const { return holders_[e]; }
+  int copies(int e) const { return copies_[e]; }
+  bool OnGpu(int e, int gpu) const { return on_gpu_[size_t(e) * gpus_ + gpu]; }
+  int serve(int e, int home) const { return serve_[size_t(e) * nodes_ + home]; }
+  int64_t visits() const { return visits_; }
+  int64_t excess() const { return excess_; }
+  int moves() const { return moves_; }
+  double Cost() const {
+    return double(visits_) + limits_.load_price * double(excess_) + limits_.move_price * moves_;
+  }
+  int64_t gain(int e, int home, int node) const {
+    return gain_[(size_t(e) * nodes_ + home) * nodes_ + node];
+  }
+  int64_t node_load(int set, int node) const { return node_load_[size_t(set) * nodes_ + node]; }
+  int64_t gpu_load(int set, int gpu) const { return gpu_load_[size_t(set) * gpus_ + gpu]; }
+  int64_t touched() const { return touched_; }  // tokens updated so far: what Apply costs
+  const LayerTraffic& traffic() const { return traffic_; }
+  const Topology& topology() const { return topology_; }
+
+  // [nodes, experts]: the node that serves each expert, kRingOrder where the home holds it.
+  void ExportChoice(absl::Span<int16_t> choice) const;
+
+ private:
+  // The outcome of a change for one expert, worked out by Evaluate and carried out by Apply.
+  struct Outcome {
+    uint64_t holders = 0;
+    std::vector<int16_t> serve;   // [nodes (home)]
+    std::vector<int64_t> served;  // [load_sets, nodes]
+  };
+
+  void SetLimits();
+  void CountTokens();
+  void BuildGain();
+  void SumLoads();
+  int64_t PlanServe(const CopyChange& change, Outcome& out) const;
+  int64_t Overlap(const LayerMove& move) const;
+  int64_t OverlapOfHome(int a, int b, int home, int from, int to, int qa, int pa) const;
+  bool OverlapMayLower(const LayerMove& move) const;
+  int64_t ExcessDelta(const LayerMove& move);
+  void StageLoads(const CopyChange& change, const Outcome& out, int set);
+  int64_t SettleStaged(int set, bool keep);
+  int MovesDelta(const LayerMove& move) const;
+  void Reserve(int e, int home, int to);
+  void PlanServed(int e, Outcome& out) const;
+  int64_t Share(int64_t served, int copies) const {
+    return copies == 1 ? served : copies == 0 ? 0 : served / copies;
+  }
+
+  const LayerTraffic& traffic_;
+  const Topology& topology_;
+  LayerLimits limits_;
+  int nodes_, gpus_, sets_;
+
+  std::vector<int16_t> node_of_slot_, gpu_of_slot_;
+  std::vector<int16_t> row_;                   // [slots]
+  std::vector<uint64_t> holders_;              // [experts]
+  std::vector<int16_t> copies_;                // [experts]
+  std::vector<int16_t> slots_of_;              // [experts, gpus] the first copies_[e] are its slots
+  std::vector<int16_t> copies_on_;             // [experts, nodes]
+  std::vector<uint8_t> on_gpu_;                // [experts, gpus]
+  std::vector<uint8_t> in_force_;              // [experts, gpus], empty: nothing in force
+  std::vector<int16_t> serve_;                 // [experts, nodes (home)]
+  std::vector<uint8_t> count_;                 // [tokens, nodes]
+  std::vector<int32_t> gain_;                  // [experts, nodes (home), nodes]
+  std::vector<int64_t> served_;                // [experts, load_sets, nodes]
+  std::vector<int64_t> node_load_, gpu_load_;  // [load_sets, nodes], [load_sets, gpus]
+  std::vector<int64_t> node_limit_, gpu_limit_;  // the same shapes
+  int64_t visits_ = 0, excess_ = 0, touched_ = 0;
+  int moves_ = 0;
+
+  Outcome outcome_[2];
+  std::vector<int64_t> node_staged_, gpu_staged_;  // all 0 between calls
+  std::vector<int> touched_nodes_, touched_gpus_;
+};
+
+}  // namespace advisor
+
+#endif  // ADVISOR_CORE_SOLVER_LAYER_STATE_H_
