@@ -67,10 +67,11 @@ const Applied& ReporterWindow::Add(absl::Span<const ReportBlock> blocks, uint64_
   }
   seen_steps_ += steps;
   applied_.steps = steps;
-  AddSamples(samples);
   if (tokens > shared_.options->bucket_tokens) {
     AddOversized(blocks, steps);
+    AddSamples(samples);
   } else {
+    AddSamples(samples);
     AddDirect(blocks);
     open_steps_ += steps;
     CloseIfFull();
@@ -83,7 +84,6 @@ const Applied& ReporterWindow::AddCumulative(absl::Span<const ReportBlock> block
   Begin();
   applied_.steps = steps - std::min(steps, seen_steps_);
   seen_steps_ += applied_.steps;
-  AddSamples(samples);
   uint64_t tokens = 0;
   std::vector<Lump> lumps;
   for (Lump& sum : SumBySlot(blocks)) {
@@ -96,6 +96,7 @@ const Applied& ReporterWindow::AddCumulative(absl::Span<const ReportBlock> block
     }
   }
   AddLumps(lumps, tokens, applied_.steps);
+  AddSamples(samples);
   return applied_;
 }
 
@@ -313,8 +314,9 @@ void ReporterWindow::AddLumps(const std::vector<Lump>& lumps, uint64_t tokens, u
   const uint64_t kept = uint64_t(shared_.options->buckets) + 1;
   const uint64_t first = pieces > kept ? pieces - kept : 0;
   applied_.tokens += tokens;
-  for (const Lump& lump : lumps) {
-    if (first > 0) {
+  if (first > 0) {
+    Close();  // of what is open, nothing will stay either
+    for (const Lump& lump : lumps) {
       Slot& slot = slots_[lump.slot];
       const Spread spread(lump.tokens, pieces, 0, first);
       spread.AddTo(*shared_.model, (*shared_.scratch)[lump.matrix], &slot.seen);
