@@ -111,6 +111,35 @@ std::vector<Choice> Assigner::Rank(const Prompt& prompt) const {
   return ranked;
 }
 
+Choice Assigner::Choose(const std::vector<Choice>& ranked, double weight) const {
+  const double spare =
+      grouping_.load_slack_requests * booked_ever_ / static_cast<double>(assigned_);
+  const Choice* best = nullptr;
+  double best_price = 0;
+  for (const Choice& c : ranked) {
+    const double fair = grouping_.node_share[c.node.value()] * total_;
+    const double allowance = std::max(grouping_.load_slack * fair, spare);
+    const double ahead = load_[c.node.value()] - fair;
+    if (ahead + weight > allowance) {
+      continue;
+    }
+    const double pressure = allowance > 0 ? (ahead + weight / 2) / allowance : 0;
+    const double price = c.cost + grouping_.load_price * pressure;
+    if (best == nullptr || price < best_price || (price == best_price && c.node < best->node)) {
+      best = &c;
+      best_price = price;
+    }
+  }
+  if (best != nullptr) {
+    return *best;
+  }
+  // Compared without a division, so that a node without a share comes last.
+  return *std::min_element(ranked.begin(), ranked.end(), [&](const Choice& a, const Choice& b) {
+    return load_[a.node.value()] * grouping_.node_share[b.node.value()] <
+           load_[b.node.value()] * grouping_.node_share[a.node.value()];
+  });
+}
+
 Choice Assigner::Assign(const Prompt& prompt) {
   const double weight = ExpectedDecodeTokens(prompt);
   const std::vector<Choice> ranked = Rank(prompt);
@@ -119,24 +148,8 @@ Choice Assigner::Assign(const Prompt& prompt) {
   booked_ever_ += weight;
   Choice chosen = ranked.front();
   if (!grouping_.empty()) {
-    const double spare =
-        grouping_.load_slack_requests * booked_ever_ / static_cast<double>(assigned_);
-    const double scale = total_ * (1 + grouping_.load_slack);
-    const auto share = [&](const Choice& c) {
-      return double{grouping_.node_share[c.node.value()]};
-    };
-    const auto load = [&](const Choice& c) { return load_[c.node.value()]; };
-    auto fit = std::find_if(ranked.begin(), ranked.end(), [&](const Choice& c) {
-      return load(c) + weight <= share(c) * scale + spare;
-    });
-    if (fit == ranked.end()) {
-      // Compared without a division, so that a node without a share comes last.
-      fit = std::min_element(ranked.begin(), ranked.end(), [&](const Choice& a, const Choice& b) {
-        return load(a) * share(b) < load(b) * share(a);
-      });
-    }
-    chosen = *fit;
-    chosen.spilled = fit != ranked.begin();
+    chosen = Choose(ranked, weight);
+    chosen.spilled = chosen.node != ranked.front().node;
   }
   load_[chosen.node.value()] += weight;
   return chosen;

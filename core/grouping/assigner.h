@@ -33,15 +33,17 @@ Prompt PromptOf(const ModelSpec& model, const Request& request);
 struct Choice {
   NodeId node;
   double cost = 0;       // estimated remote visits per decode token, summed over layers
-  bool spilled = false;  // the best node was too loaded
+  bool spilled = false;  // the cheapest node was too loaded, or too far ahead for its advantage
 };
 
-// Places requests one by one. A node may take a request of weight w (expected tokens) while
-//   load(node) + w <= node_share[node] * total * (1 + load_slack) + load_slack_requests * mean
-//   request,
-// total and mean including this request; among those nodes the cheapest takes it, and if there is
-// none, the one with the least load for its share. With an empty grouping requests are dealt
-// round-robin. Deterministic. Not thread-safe.
+// Places requests one by one. With
+//   fair(node) = node_share[node] * total,
+//   allowance(node) = max(load_slack * fair(node), load_slack_requests * mean request),
+// total and mean including this request, a node may take a request of weight w (expected tokens)
+// while load(node) + w <= fair(node) + allowance(node). Among those nodes the one with the least
+//   cost(node) + load_price * (load(node) + w / 2 - fair(node)) / allowance(node)
+// takes it (ties: lower node id); if there is none, the one with the least load for its share.
+// With an empty grouping requests are dealt round-robin. Deterministic. Not thread-safe.
 class Assigner {
  public:
   // `grouping` must be valid (Validate(Plan)) and outlive the assigner; `nodes` is used when it is
@@ -63,6 +65,8 @@ class Assigner {
   double ExpectedDecodeTokens(const Prompt& prompt) const;
 
  private:
+  Choice Choose(const std::vector<Choice>& ranked, double weight) const;
+
   const Grouping& grouping_;
   int nodes_;
   int64_t assigned_ = 0;

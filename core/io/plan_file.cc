@@ -77,7 +77,8 @@ OrderedJson GroupingObject(const Grouping& g) {
           {"decode_per_prompt_token", g.decode_per_prompt_token},
           {"mean_decode_tokens", g.mean_decode_tokens},
           {"load_slack", g.load_slack},
-          {"load_slack_requests", g.load_slack_requests}};
+          {"load_slack_requests", g.load_slack_requests},
+          {"load_price", g.load_price}};
 }
 
 OrderedJson MovesArray(const std::vector<Move>& moves) {
@@ -201,6 +202,7 @@ absl::Status ReadGrouping(JsonObject object, Grouping* g) {
   ReadFloat(object, "mean_decode_tokens", &g->mean_decode_tokens);
   ReadFloat(object, "load_slack", &g->load_slack);
   ReadFloat(object, "load_slack_requests", &g->load_slack_requests);
+  ReadFloat(object, "load_price", &g->load_price);
   return object.status();
 }
 

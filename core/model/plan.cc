@@ -64,7 +64,7 @@ uint64_t GroupingHash(const Grouping& g) {
   AddFloats(f, g.domain_cost);
   AddFloats(f, g.affinity);
   AddFloats(f, g.node_share);
-  AddFloats(f, {g.decode_per_prompt_token, g.mean_decode_tokens, g.load_slack, g.load_slack_requests});
+  AddFloats(f, {g.decode_per_prompt_token, g.mean_decode_tokens, g.load_slack, g.load_slack_requests, g.load_price});
   return f.value();
 }
 

@@ -35,8 +35,12 @@ struct Grouping {
   std::vector<float> node_share;          // [nodes] share of all home tokens a node should get; sums to 1
   float decode_per_prompt_token = 1;      // decode tokens expected per prompt token, from the solver's traffic
   float mean_decode_tokens = 0;           // expected decode tokens where the prompt length says nothing
-  float load_slack = 0.03f;               // share above its fair part that a node may run ahead
-  float load_slack_requests = 2;          // plus so many mean requests
+  // A node may run ahead of its fair part by its allowance: the larger of these two.
+  float load_slack = 0.08f;               // share of the fair part
+  float load_slack_requests = 3;          // mean requests
+  // Added to the cost of a node whose load is a whole allowance ahead of its fair part (taken off one that is behind), in
+  // proportion: requests that lose least by it give way before a node is full.
+  float load_price = 0;
   bool empty() const { return nodes == 0; }
   friend bool operator==(const Grouping&, const Grouping&) = default;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <string>
@@ -16,6 +17,10 @@ namespace {
 // Tokens' worth of the layer's mean affinity mixed into every expert's own: rare experts are not
 // believed.
 constexpr double kPriorTokens = 4;
+// What a whole allowance of load ahead costs, in mean differences between a request's best node and
+// its second: high enough that requests with little to lose give way early, low enough that a
+// typical one does not.
+constexpr double kPriceOfAllowance = 0.6;
 // A ridge on the two weights of FitWeights, in requests, towards trusting the prompt alone.
 constexpr double kRidgeRequests = 1;
 
@@ -177,6 +182,26 @@ Weights FitWeights(const std::vector<Sample>& samples, const std::map<std::strin
   return w;
 }
 
+// How much the second-best node costs more than the best, by the fitted model, over the requests.
+double MeanRegret(const std::vector<Sample>& samples, const Weights& w,
+                  const std::map<std::string, Sums>& domains) {
+  double sum = 0, total = 0;
+  for (const Sample& s : samples) {
+    const Sums& sums = domains.at(s.request->domain);
+    double best = std::numeric_limits<double>::infinity(), second = best;
+    for (size_t n = 0; n < s.prompt.size(); ++n) {
+      const double domain =
+          s.request->domain.empty() || !(sums.weight > 0) ? 0 : sums.cost[n] / sums.weight;
+      const double cost = w.prompt * s.prompt[n] + w.domain * domain;
+      second = std::min(second, std::max(best, cost));
+      best = std::min(best, cost);
+    }
+    sum += s.prompt.size() > 1 ? s.weight * (second - best) : 0;
+    total += s.weight;
+  }
+  return total > 0 ? sum / total : 0;
+}
+
 }  // namespace
 
 Grouping FitGrouping(const TokenPool& pool, PhaseFilter phase, const ServeTable& serve, int nodes,
@@ -207,6 +232,7 @@ Grouping FitGrouping(const TokenPool& pool, PhaseFilter phase, const ServeTable&
   }
 
   const Weights w = FitWeights(samples, domains);
+  g.load_price = static_cast<float>(kPriceOfAllowance * MeanRegret(samples, w, domains));
   for (float& a : g.affinity) {
     a *= static_cast<float>(w.prompt);
   }

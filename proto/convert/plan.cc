@@ -360,6 +360,7 @@ v1::GroupingUpdate ToProto(const GroupingUpdate& update) {
   out.set_mean_decode_tokens(g.mean_decode_tokens);
   out.set_load_slack(g.load_slack);
   out.set_load_slack_requests(g.load_slack_requests);
+  out.set_load_price(g.load_price);
   return out;
 }
 
@@ -390,6 +391,7 @@ absl::StatusOr<DecodedGrouping> FromProto(const v1::GroupingUpdate& update) {
   g.mean_decode_tokens = update.mean_decode_tokens();
   g.load_slack = update.load_slack();
   g.load_slack_requests = update.load_slack_requests();
+  g.load_price = update.load_price();
   if (const uint64_t hash = GroupingHash(g); hash != update.content_hash()) {
     return absl::DataLossError(
         absl::StrFormat("grouping %d/%d has content hash %016x, the sender says %016x",

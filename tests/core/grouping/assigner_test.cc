@@ -55,12 +55,18 @@ NodeId NaiveAssign(const Grouping& g, const std::vector<Choice>& ranked, double 
     total += x;
   }
   int chosen = -1;
+  double least = 0;
   for (const Choice& c : ranked) {
     const int n = c.node.value();
-    const double limit = g.node_share[n] * total * (1.0 + g.load_slack) +
-                         g.load_slack_requests * *booked / *assigned;
-    if (chosen < 0 && (*load)[n] + weight <= limit) {
+    const double fair = g.node_share[n] * total;
+    const double allowance =
+        std::max(g.load_slack * fair, g.load_slack_requests * *booked / *assigned);
+    const double pressure =
+        allowance > 0 ? ((*load)[n] + weight / 2 - fair) / allowance : 0;
+    const double price = c.cost + g.load_price * pressure;
+    if ((*load)[n] + weight - fair <= allowance && (chosen < 0 || price < least)) {
       chosen = n;
+      least = price;
     }
   }
   if (chosen < 0) {
@@ -111,6 +117,7 @@ TEST(AssignerTest, FollowsTheLoadRule) {
     g.node_share = {0.5f, 0.25f, 0.25f};
     g.load_slack = 0.1f * static_cast<float>(seed % 3);
     g.load_slack_requests = 0.5f * static_cast<float>(seed % 4);
+    g.load_price = 0.2f * static_cast<float>(seed % 5);
     g.decode_per_prompt_token = 2.5f;
     Assigner assigner(g, 3);
     std::vector<double> load(3, 0);
@@ -147,9 +154,9 @@ TEST(AssignerTest, LoadStaysInsideTheSlackWhenEveryoneWantsOneNode) {
     load[assigner.Assign(p).node.value()] += p.tokens;
     total += p.tokens;
   }
-  EXPECT_NEAR(load[0], 0.4 * total * 1.03 + 2 * total / 400, 50);  // fills its slack and no more
+  EXPECT_NEAR(load[0], 0.4 * total * 1.08, 50);  // fills its slack and no more
   for (int n = 1; n < 4; ++n) {
-    EXPECT_LE(load[n], 0.2 * total * 1.03 + 2 * total / 400);
+    EXPECT_LE(load[n], 0.2 * total * 1.08 + 3 * total / 400);
   }
 }
 

@@ -85,6 +85,7 @@ Plan FullPlan(int layers, int experts, int nodes) {
   g.mean_decode_tokens = 77.7f;
   g.load_slack = 0.031f;
   g.load_slack_requests = 1.5f;
+  g.load_price = 0.7f;
   plan.predicted.emplace();
   plan.predicted->figures = SomeFigures(0);
   plan.predicted->prefill = SomeFigures(1);

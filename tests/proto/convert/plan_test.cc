@@ -46,6 +46,7 @@ std::shared_ptr<Plan> SomePlan(uint64_t seed, bool with_choice) {
   g.node_share = {0.5f, 0.25f, 0.25f};
   g.decode_per_prompt_token = 1.5f;
   g.mean_decode_tokens = 80;
+  g.load_price = 0.7f;
   return plan;
 }
 
