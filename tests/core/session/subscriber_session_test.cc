@@ -1,0 +1,115 @@
+#include "core/session/subscriber_session.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/status_matchers.h"
+
+namespace advisor {
+namespace {
+
+using ::testing::HasSubstr;
+using Meaning = SubscriberSession::AckMeaning;
+using testing::IsOk;
+using testing::StatusIs;
+
+class SubscriberSessionTest : public ::testing::Test {
+ protected:
+  void Open(Incarnation incarnation = {0, 1}, Position placement = {}) {
+    SubscriberHello hello;
+    hello.subscriber_id = "agent";
+    hello.incarnation = incarnation;
+    hello.role = Role::kActor;
+    hello.node = "node-0";
+    hello.placement = placement;
+    ASSERT_THAT(session_.Admit(hello), IsOk());
+    session_.Open(StreamId(1), hello, now_);
+  }
+  SubscriberSession::AckResult Ack(Position position, AckPhase phase,
+                                   NackReason nack = NackReason::kNone) {
+    PlanAck ack;
+    ack.position = position;
+    ack.phase = phase;
+    ack.nack = nack;
+    ack.nack_message = nack == NackReason::kNone ? "" : "no";
+    return session_.Take(ack);
+  }
+
+  SubscriberSession session_{"agent"};
+  SessionOptions options_;
+  absl::Time now_ = absl::UnixEpoch();
+};
+
+TEST_F(SubscriberSessionTest, WantsOnlyWhatIsGreater) {
+  Open({0, 1}, {1, 5});
+  EXPECT_FALSE(session_.WantsPlacement({{1, 5}, 7}));
+  EXPECT_FALSE(session_.WantsPlacement({{1, 4}, 7}));
+  EXPECT_TRUE(session_.WantsPlacement({{1, 6}, 7}));
+  EXPECT_TRUE(session_.WantsPlacement({{2, 1}, 7}));
+}
+
+TEST_F(SubscriberSessionTest, PreparedIsNotHeldBeforeItIsApplied) {
+  Open({0, 1}, {1, 1});
+  session_.SentPlacement({{1, 2}, 9}, PlacementMode::kPrepare, now_);
+  EXPECT_EQ(Ack({1, 2}, AckPhase::kReceived).meaning, Meaning::kNothing);
+  EXPECT_EQ(Ack({1, 2}, AckPhase::kStaged).meaning, Meaning::kStaged);
+  EXPECT_EQ(session_.placement().position, (Position{1, 1}));
+  EXPECT_EQ(session_.known(), (Position{1, 2}));
+  EXPECT_EQ(Ack({1, 2}, AckPhase::kApplied).meaning, Meaning::kApplied);
+  EXPECT_EQ(session_.placement().position, (Position{1, 2}));
+  EXPECT_EQ(session_.placement().hash, 9u);
+}
+
+TEST_F(SubscriberSessionTest, RefusedContentIsNeverWantedAgain) {
+  Open();
+  session_.SentPlacement({{1, 1}, 9}, PlacementMode::kAdvisory, now_);
+  EXPECT_EQ(Ack({1, 1}, AckPhase::kNack, NackReason::kOutOfMemory).meaning, Meaning::kRefused);
+  EXPECT_FALSE(session_.WantsPlacement({{1, 2}, 9}));
+  EXPECT_TRUE(session_.WantsPlacement({{1, 2}, 10}));
+  Open({0, 2});  // nor by a later process of the same subscriber
+  EXPECT_FALSE(session_.WantsPlacement({{1, 2}, 9}));
+}
+
+TEST_F(SubscriberSessionTest, AHashMismatchIsAnsweredInFullOnce) {
+  Open();
+  session_.SentPlacement({{1, 1}, 9}, PlacementMode::kAdvisory, now_);
+  EXPECT_EQ(Ack({1, 1}, AckPhase::kNack, NackReason::kHashMismatch).meaning, Meaning::kSendFull);
+  EXPECT_EQ(Ack({1, 1}, AckPhase::kNack, NackReason::kHashMismatch).meaning, Meaning::kRefused);
+}
+
+TEST_F(SubscriberSessionTest, AcknowledgingWhatWasNeverSentEndsTheStream) {
+  Open();
+  const auto result = Ack({4, 2}, AckPhase::kReceived);
+  EXPECT_EQ(result.meaning, Meaning::kEnd);
+  EXPECT_THAT(result.status,
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("(4, 2), which was never")));
+}
+
+TEST_F(SubscriberSessionTest, OverdueUntilAnyAcknowledgement) {
+  Open();
+  EXPECT_FALSE(session_.Overdue(options_, now_ + absl::Hours(1)).has_value());
+  session_.SentPlacement({{1, 1}, 9}, PlacementMode::kPrepare, now_);
+  EXPECT_FALSE(session_.Overdue(options_, now_ + absl::Seconds(10)).has_value());
+  EXPECT_EQ(session_.Overdue(options_, now_ + absl::Seconds(11)), (Position{1, 1}));
+  Ack({1, 1}, AckPhase::kReceived);
+  EXPECT_FALSE(session_.Overdue(options_, now_ + absl::Seconds(11)).has_value());
+}
+
+TEST_F(SubscriberSessionTest, ProgressIsDueBeforeTheIntervalEnds) {
+  Open();
+  EXPECT_FALSE(session_.ProgressDue(options_, now_ + absl::Seconds(8)));
+  EXPECT_TRUE(session_.ProgressDue(options_, now_ + absl::Seconds(9)));
+  session_.SentOther(now_ + absl::Seconds(9));
+  EXPECT_FALSE(session_.ProgressDue(options_, now_ + absl::Seconds(10)));
+}
+
+TEST_F(SubscriberSessionTest, AnOldProcessIsRefused) {
+  Open({0, 1});
+  Open({0, 2});
+  SubscriberHello hello;
+  hello.incarnation = {0, 1};
+  EXPECT_THAT(session_.Admit(hello),
+              StatusIs(absl::StatusCode::kAborted, HasSubstr("STALE_INCARNATION")));
+}
+
+}  // namespace
+}  // namespace advisor
