@@ -212,17 +212,19 @@ void Ingest::Tick(Turn& turn) {
 
 void Ingest::TopologyChanged(Turn& turn) {
   for (auto& [id, session] : sessions_) {
-    if (const std::optional<NodeId> node = NodeNamed(session.node())) {
-      if (ReporterWindow* window = window_.Find(id)) {
-        window->set_node(*node);
-      }
-      continue;
+    const std::optional<NodeId> node = NodeNamed(session.node());
+    if (!node.has_value()) {
+      Forget(&session);
+    } else if (ReporterWindow* window = window_.Find(id)) {
+      window->set_node(*node);
     }
-    Forget(&session);
     if (const std::optional<StreamId> stream = session.stream()) {
       streams_.erase(*stream);
       session.Close();
-      End(*stream, error::TopologyChanged(id, session.node()), turn);
+      End(*stream,
+          node.has_value() ? error::TopologyChanged(id)
+                           : error::NodeNotInTopology(id, session.node()),
+          turn);
     }
   }
 }

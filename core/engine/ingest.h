@@ -34,7 +34,8 @@ class Ingest {
   void Closed(StreamId stream);
   // Sends acknowledgements that are due; lets counts of reporters past their lease leave.
   void Tick(Turn& turn);
-  // The topology has changed: nodes are numbered anew, reporters of nodes that left are ended.
+  // The topology has changed: nodes are numbered anew, counts of nodes that left are dropped, and
+  // all streams are ended, since agents count by the topology of their HelloAck.
   void TopologyChanged(Turn& turn);
 
   const TrafficWindow& window() const { return window_; }

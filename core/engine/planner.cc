@@ -21,8 +21,8 @@ Planner::Planner(const Deployment& deployment, const DeploymentOptions& options,
       publisher_(publisher),
       next_ticket_(next_ticket) {}
 
-std::shared_ptr<const Plan> Planner::ReferencePlan() const {
-  const PlanRecord* record = publisher_.Reference();
+std::shared_ptr<const Plan> Planner::ReferencePlan(bool advice) const {
+  const PlanRecord* record = publisher_.Reference(advice);
   return record == nullptr ? nullptr : record->plan;
 }
 
@@ -56,7 +56,7 @@ void Planner::Tick(Turn& turn) {
   const Verdict verdict = WhenToSolve(conditions, options_.policy, turn.now);
   if (IsPublish(verdict.reason)) {
     journal_.StopWaiting();
-    Start(verdict, AdvisoryOnly(conditions, options_.policy), false, std::nullopt, turn);
+    Start(verdict, AdviceOnly(), false, std::nullopt, turn);
   } else {
     journal_.Wait(verdict, turn);
   }
@@ -82,9 +82,11 @@ void Planner::UpdateStatistics(absl::Time now) {
   drift_ = Drift(deployment_.model, solved_for_, counts_, deployment_.phase);
 }
 
+bool Planner::AdviceOnly() const { return coverage_ < options_.policy.min_coverage; }
+
 SolveConditions Planner::Conditions(absl::Time now) const {
   SolveConditions c;
-  const PlanRecord* reference = publisher_.Reference();
+  const PlanRecord* reference = publisher_.Reference(AdviceOnly());
   const bool stands = reference != nullptr && reference->plan->topology == deployment_.topology;
   c.frozen = publisher_.frozen();
   c.rollout_running = publisher_.rollout_running();
@@ -119,6 +121,7 @@ Problem Planner::MakeProblem(const Plan* reference, Traffic train) const {
 SolveParams Planner::Params(const Plan* reference, const Verdict& due) const {
   SolveParams params = options_.solve;
   params.phase = deployment_.phase;
+  params.seed += publisher_.quarantined_count();  // refused content is not found again the same way
   const bool spared = reference == nullptr || due.reason == DecisionReason::kTopologyChange;
   params.max_moved_fraction = spared ? 1.0 : options_.policy.max_moved_fraction;
   return params;
@@ -135,7 +138,7 @@ void Planner::Start(Verdict due, bool advice, bool forced, std::optional<Command
   Solve solve;
   solve.ticket = SolveTicket(next_ticket_++);
   solve.holdout = std::make_shared<const Traffic>(std::move(snapshot.holdout));
-  solve.reference = ReferencePlan();
+  solve.reference = ReferencePlan(advice);
   solve.advice = advice;
   solve.forced = forced;
   solve.command = command;
@@ -164,9 +167,8 @@ void Planner::SolveNow(const event::SolveNow& command, Turn& turn) {
     return;
   }
   UpdateCoverage(turn.now);
-  const bool advice = AdvisoryOnly(Conditions(turn.now), options_.policy) && !command.force;
-  Start({DecisionReason::kOperator, command.force ? "solve-now, forced" : "solve-now"}, advice,
-        command.force, command.id, turn);
+  Start({DecisionReason::kOperator, command.force ? "solve-now, forced" : "solve-now"},
+        AdviceOnly() && !command.force, command.force, command.id, turn);
 }
 
 // --- What becomes of a result ------------------------------------------------------------------
@@ -186,7 +188,7 @@ void Planner::Done(const event::SolveDone& done, Turn& turn) {
   }
   ++journal_.counters.solves_done;
   const Plan& plan = **done.plan;
-  if (plan.topology != deployment_.topology || solve.reference != ReferencePlan() ||
+  if (plan.topology != deployment_.topology || solve.reference != ReferencePlan(solve.advice) ||
       publisher_.busy() || publisher_.rollout_running()) {
     ++journal_.counters.solves_stale;
     Keep({DecisionReason::kStaleResult, "topology or placement changed while solving"},
@@ -274,10 +276,11 @@ void Planner::Measured(const MeasuredVisits& visits, Turn& turn) {
   }
   watch_.Add(visits.tokens, visits.remote_visits, visits.baseline_remote_visits);
   if (drift_ > options_.policy.drift_threshold) {
-    watch_.IgnoreOpenCheck();
+    watch_.StartOver();
     return;
   }
-  if (std::optional<Verdict> verdict = watch_.Check(options_.policy)) {
+  if (std::optional<Verdict> verdict =
+          watch_.Check(options_.policy, ingest_.tokens_closed(), ingest_.window().tokens())) {
     journal_.Log(true, verdict->detail, turn);
     go_back_ = *std::move(verdict);
   }
@@ -297,7 +300,7 @@ void Planner::GoBack(Turn& turn) {
   const PlanRecord* in_force = publisher_.history().InForce();
   if (!back.has_value()) {
     republish_ = false;
-    if (const PlanRecord* record = publisher_.Reference()) {
+    if (const PlanRecord* record = publisher_.Reference(false)) {
       Republish(*record->plan, republish_why_, std::nullopt, turn);
     } else if (const PlanRecord* advice = publisher_.history().LatestAdvice()) {
       Republish(*advice->plan, republish_why_, std::nullopt, turn);
@@ -325,7 +328,7 @@ void Planner::Republish(const Plan& content, Verdict verdict, std::optional<Comm
                         Turn& turn) {
   Plan plan = content;
   plan.moves.clear();
-  if (const std::shared_ptr<const Plan> reference = ReferencePlan()) {
+  if (const std::shared_ptr<const Plan> reference = ReferencePlan(false)) {
     plan.moves = MovesBetween(plan.model, plan.topology,
                               CarryOver(reference->topology, plan.topology, reference->placement),
                               plan.placement);
@@ -370,7 +373,7 @@ void Planner::TopologyChanged(Turn& turn) {
 
 void Planner::Rollback(const event::Rollback& command, Turn& turn) {
   const PlanHistory& history = publisher_.history();
-  const PlanRecord* reference = publisher_.Reference();
+  const PlanRecord* reference = publisher_.Reference(false);
   const Position now = reference == nullptr ? Position{} : reference->plan->position;
   const PlanRecord* to = command.to == Position{} ? history.Before(now) : history.Find(command.to);
   absl::Status status;
@@ -406,7 +409,7 @@ void Planner::Rollback(const event::Rollback& command, Turn& turn) {
 
 void Planner::FillStatus(DeploymentStatus* status) const {
   status->solving = solve_.has_value();
-  const std::shared_ptr<const Plan> reference = ReferencePlan();
+  const std::shared_ptr<const Plan> reference = ReferencePlan(false);
   if (reference != nullptr && reference->predicted.has_value()) {
     status->predicted_saving = reference->predicted->figures.saving_ratio;
   }

@@ -54,6 +54,7 @@ class Planner {
 
   void UpdateStatistics(absl::Time now);
   void UpdateCoverage(absl::Time now);
+  bool AdviceOnly() const;
   SolveConditions Conditions(absl::Time now) const;
   void Start(Verdict due, bool advice, bool forced, std::optional<CommandId> command, Turn& turn);
   Problem MakeProblem(const Plan* reference, Traffic train) const;
@@ -67,7 +68,7 @@ class Planner {
                  Turn& turn);
   void FollowInForce();
   void CatchUpWithPeers(Turn& turn);
-  std::shared_ptr<const Plan> ReferencePlan() const;
+  std::shared_ptr<const Plan> ReferencePlan(bool advice) const;
 
   const Deployment& deployment_;
   const DeploymentOptions& options_;

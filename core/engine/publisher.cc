@@ -29,6 +29,9 @@ Publisher::Publisher(const Deployment& deployment, const DeploymentOptions& opti
       history_.MarkQuarantined(hash);
     }
   }
+  if (history_.Latest() != nullptr && !history_.Latest()->committed) {
+    maybe_staged_ = latest();
+  }
 }
 
 Position Publisher::latest() const {
@@ -41,8 +44,8 @@ Position Publisher::in_force() const {
   return record == nullptr ? Position{} : record->plan->position;
 }
 
-const PlanRecord* Publisher::Reference() const {
-  return active() ? history_.InForce() : history_.LatestAdvice();
+const PlanRecord* Publisher::Reference(bool advice) const {
+  return active() && !advice ? history_.InForce() : history_.LatestAdvice();
 }
 
 bool Publisher::quarantined(uint64_t content_hash) const {
@@ -50,6 +53,22 @@ bool Publisher::quarantined(uint64_t content_hash) const {
 }
 
 // --- Writing -----------------------------------------------------------------------------------
+
+// Deals requests by load alone: what replaces a grouping where the new plan has none.
+Grouping Publisher::GroupingByLoad() const {
+  const Topology& topology = deployment_.topology;
+  Grouping g;
+  g.layers = deployment_.model.moe_layers;
+  g.experts = deployment_.model.experts;
+  g.nodes = topology.node_count();
+  g.bias.assign(g.nodes, 0);
+  g.affinity.assign(size_t(g.layers) * g.experts * g.nodes, 0);
+  for (int n = 0; n < g.nodes; ++n) {
+    g.node_share.push_back(static_cast<float>(topology.gpus_on(NodeId(n))) /
+                           static_cast<float>(topology.gpu_count()));
+  }
+  return g;
+}
 
 Position Publisher::NextGrouping(const Plan& plan) {
   if (plan.grouping.empty()) {
@@ -65,6 +84,9 @@ Position Publisher::NextGrouping(const Plan& plan) {
 void Publisher::Publish(Plan plan, Verdict verdict, bool advice, std::optional<CommandId> command,
                         Turn& turn) {
   Write write;
+  if (plan.grouping.empty() && grouping_revision_ > 0) {
+    plan.grouping = GroupingByLoad();
+  }
   write.record.grouping = NextGrouping(plan);
   plan.deployment = deployment_.name;
   plan.position = {epoch_, ++revision_};
@@ -141,6 +163,7 @@ void Publisher::Published(const Write& write, Turn& turn) {
   aborted_.reset();  // a later PREPARE replaces whatever is still staged
   if (active() && !write.advice) {
     rollout_.emplace(plan.position, write.record.content_hash);
+    maybe_staged_ = {};
   } else {
     last_placement_ = turn.now;
   }

@@ -57,6 +57,7 @@ class Publisher {
   // This content is not published again.
   void Quarantine(uint64_t content_hash, Turn& turn);
   bool quarantined(uint64_t content_hash) const;
+  size_t quarantined_count() const { return quarantined_.size(); }
   void SetFrozen(bool frozen, Turn& turn);
   // deployment.mode has changed.
   void ModeChanged(Turn& turn);
@@ -64,9 +65,10 @@ class Publisher {
   // greater.
   void JumpAbove(const Position& shown, Turn& turn);
 
-  // What a new plan is compared with and repaired from: in active mode the placement in force, else
-  // the latest advice. Null: the engines' initial placement.
-  const PlanRecord* Reference() const;
+  // What a new plan is compared with and repaired from: what engines act on, the placement in
+  // force, or, where the new plan would be advice, the latest advice. Null: the engines' initial
+  // placement.
+  const PlanRecord* Reference(bool advice) const;
   const PlanHistory& history() const { return history_; }
   Position latest() const;    // {0, 0}: none
   Position in_force() const;  // {0, 0}: none
@@ -107,6 +109,7 @@ class Publisher {
   };
 
   bool active() const { return deployment_.mode == Mode::kActive; }
+  Grouping GroupingByLoad() const;
   Position NextGrouping(const Plan& plan);
   void StartWrite(Write write, Turn& turn);
   void Published(const Write& write, Turn& turn);
@@ -145,6 +148,7 @@ class Publisher {
   std::optional<Aborted> aborted_;
   absl::Time commit_sent_;
   std::optional<absl::Time> last_placement_;
+  Position maybe_staged_;  // actors may hold it staged, and are to drop it; {0, 0}: nothing
   Position shown_;
   bool given_up_ = false;
 };

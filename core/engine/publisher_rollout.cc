@@ -86,11 +86,8 @@ void Publisher::Open(StreamId stream, const SubscriberHello& hello, Turn& turn) 
                             session->grouping().position},
                    turn);
   }
-  // It may have staged, before a restart of this daemon, what was never committed.
-  const PlanRecord* latest = history_.Latest();
-  if (session->actor() && active() && latest != nullptr && !latest->committed && !staging &&
-      !rollout_.has_value()) {
-    audience_.SendDecision(session, latest->plan->position, false, "not committed", turn);
+  if (session->actor() && maybe_staged_ > in_force() && !staging) {
+    audience_.SendDecision(session, maybe_staged_, false, "it was not committed", turn);
   }
 }
 
@@ -238,6 +235,7 @@ void Publisher::Abort(const std::string& reason, Turn& turn) {
     return;
   }
   aborted_ = Aborted{rollout_->position(), reason, {}, 1, turn.now};
+  maybe_staged_ = rollout_->position();
   ++journal_.counters.rollouts_aborted;
   journal_.Log(true, absl::StrCat(ToString(rollout_->position()), " aborted: ", reason), turn);
   for (const std::string& actor : rollout_->Actors()) {

@@ -22,10 +22,15 @@ std::optional<double> RegressionWatch::Saving(const Sums& sums) {
   return sums.baseline > 0 ? std::optional<double>(1 - sums.visits / sums.baseline) : std::nullopt;
 }
 
-std::optional<Verdict> RegressionWatch::Check(const PolicyOptions& options) {
+std::optional<Verdict> RegressionWatch::Check(const PolicyOptions& options, uint64_t arrived,
+                                              uint64_t window_tokens) {
+  if (!check_.arrived_before.has_value()) {
+    check_.arrived_before = arrived;
+  }
   const std::optional<double> measured = Saving(check_);
   if (!predicted_.has_value() || *predicted_ <= 0 || !measured.has_value() ||
-      check_.tokens < options.regression_tokens) {
+      check_.tokens < options.regression_tokens ||
+      arrived - *check_.arrived_before < window_tokens / 2) {
     return std::nullopt;
   }
   const uint64_t tokens = check_.tokens;

@@ -20,10 +20,16 @@ class RegressionWatch {
   void Add(uint64_t tokens, double remote_visits, double baseline_remote_visits);
 
   // The traffic is no longer what was predicted for: a re-solve is the answer, not the old content.
-  void IgnoreOpenCheck() { check_ = {}; }
+  void StartOver() {
+    check_ = {};
+    failed_checks_ = 0;
+  }
 
-  // kRollForward once two checks running fell short. Call after Add().
-  std::optional<Verdict> Check(const PolicyOptions& options);
+  // kRollForward once two checks running fell short. Call after Add(). A check lasts until half of
+  // the window is new, so that after two of them a drift of the traffic would have shown: `arrived`
+  // counts all tokens that ever came into the window, `window_tokens` are in it.
+  std::optional<Verdict> Check(const PolicyOptions& options, uint64_t arrived,
+                               uint64_t window_tokens);
 
   const Position& position() const { return position_; }
   // 1 - remote visits / baseline's since it came into force.
@@ -33,6 +39,7 @@ class RegressionWatch {
   struct Sums {
     uint64_t tokens = 0;
     double visits = 0, baseline = 0;
+    std::optional<uint64_t> arrived_before;  // when the first token was added
   };
   static std::optional<double> Saving(const Sums& sums);
 

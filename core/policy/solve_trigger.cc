@@ -23,7 +23,7 @@ std::optional<Verdict> NotNow(const SolveConditions& c, const PolicyOptions& opt
     return Verdict{DecisionReason::kRolloutRunning,
                    "the last placement is neither in force everywhere nor aborted"};
   }
-  if (AdvisoryOnly(c, options) &&
+  if (c.coverage < options.min_coverage &&
       (c.coverage == 0 || now - c.coverage_low_since < options.coverage_wait)) {
     return Verdict{DecisionReason::kLowCoverage,
                    absl::StrFormat("%.0f %% of nodes report, must be %.0f %%", 100 * c.coverage,
@@ -49,7 +49,10 @@ Verdict Due(const SolveConditions& c, const PolicyOptions& options, absl::Time n
     return {DecisionReason::kDrift,
             absl::StrFormat("drift %.3f above %.3f", c.drift, options.drift_threshold)};
   }
-  if (c.last_solve.has_value() && now - *c.last_solve >= options.max_solve_interval) {
+  if (!c.last_solve.has_value()) {
+    return {DecisionReason::kPeriodic, "not solved since the daemon started"};
+  }
+  if (now - *c.last_solve >= options.max_solve_interval) {
     return {DecisionReason::kPeriodic,
             absl::StrCat("last solved ", Text(now - *c.last_solve), " ago")};
   }
@@ -58,10 +61,6 @@ Verdict Due(const SolveConditions& c, const PolicyOptions& options, absl::Time n
 }
 
 }  // namespace
-
-bool AdvisoryOnly(const SolveConditions& conditions, const PolicyOptions& options) {
-  return conditions.coverage < options.min_coverage;
-}
 
 Verdict WhenToSolve(const SolveConditions& c, const PolicyOptions& options, absl::Time now) {
   if (std::optional<Verdict> not_now = NotNow(c, options, now)) {
@@ -78,7 +77,7 @@ Verdict WhenToSolve(const SolveConditions& c, const PolicyOptions& options, absl
   }
   const uint64_t new_tokens = std::min(options.min_window_tokens, c.window_tokens / 4);
   if (c.last_solve.has_value() && c.tokens_since_solve < new_tokens) {
-    return {DecisionReason::kTooLittleTraffic,
+    return {DecisionReason::kCooldown,
             absl::StrFormat("%d new tokens since the last solve, must be %d", c.tokens_since_solve,
                             new_tokens)};
   }

@@ -30,9 +30,6 @@ struct SolveConditions {
 Verdict WhenToSolve(const SolveConditions& conditions, const PolicyOptions& options,
                     absl::Time now);
 
-// True when a plan made now may only be advice: too few nodes report, for too long.
-bool AdvisoryOnly(const SolveConditions& conditions, const PolicyOptions& options);
-
 }  // namespace advisor
 
 #endif  // ADVISOR_CORE_POLICY_SOLVE_TRIGGER_H_

@@ -74,9 +74,9 @@ absl::Status SlowConsumer(const std::string& subscriber, const Position& positio
                       subscriber, ToString(position)));
 }
 
-absl::Status TopologyChanged(const std::string& peer, const std::string& node) {
-  return absl::FailedPreconditionError(
-      absl::StrFormat("\"%s\": node \"%s\" has left the deployment's topology", peer, node));
+absl::Status TopologyChanged(const std::string& peer) {
+  return absl::AbortedError(absl::StrFormat(
+      "\"%s\": the deployment's topology has changed: start again with a Hello", peer));
 }
 
 }  // namespace error

@@ -22,7 +22,7 @@ absl::Status UnknownKeyBase(const std::string& reporter, uint64_t got, uint64_t 
 absl::Status WindowNotWanted(const std::string& reporter);
 absl::Status UnknownPosition(const std::string& subscriber, const Position& position);
 absl::Status SlowConsumer(const std::string& subscriber, const Position& position);
-absl::Status TopologyChanged(const std::string& peer, const std::string& node);
+absl::Status TopologyChanged(const std::string& peer);
 
 }  // namespace advisor::error
 

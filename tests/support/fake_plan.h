@@ -8,16 +8,17 @@
 
 namespace advisor::testing {
 
-// The linear placement with each GPU's slots rotated by `variant`: other content, the same traffic.
+// The linear placement with each node's slots rotated by `variant`: other content, the same traffic
+// between nodes; `variant` slots of every GPU must be filled anew.
 inline Plan LinearPlan(const ModelSpec& model, const Topology& topology, int variant) {
   Plan plan;
   plan.model = model;
   plan.topology = topology;
   plan.placement = LinearPlacement(model, topology);
   for (int l = 0; l < model.moe_layers; ++l) {
-    for (int g = 0; g < topology.gpu_count(); ++g) {
-      const int first = topology.first_slot(GpuId(g)).value();
-      const int slots = topology.slots_on(GpuId(g));
+    for (int n = 0; n < topology.node_count(); ++n) {
+      const int first = topology.first_slot(topology.first_gpu(NodeId(n))).value();
+      const int slots = topology.slots_on(NodeId(n));
       auto row = plan.placement.row(LayerId(l));
       std::rotate(row.begin() + first, row.begin() + first + variant % slots,
                   row.begin() + first + slots);
