@@ -161,6 +161,19 @@ void Assigner::Release(NodeId node, double decode_tokens) {
   total_ -= taken;
 }
 
+void Assigner::TakeLoadOf(const Assigner& previous) {
+  assigned_ = previous.assigned_;
+  total_ = previous.total_;
+  booked_ever_ = previous.booked_ever_;
+  load_ = previous.load_;
+}
+
+double Assigner::LoadOverShare(NodeId node) const {
+  const double share = grouping_.empty() ? 1.0 / nodes_ : grouping_.node_share[node.value()];
+  const double fair = share * total_;
+  return fair > 0 ? load_[node.value()] / fair : 0;
+}
+
 double Assigner::ExpectedDecodeTokens(const Prompt& prompt) const {
   const double expected = prompt.tokens > 0
                               ? double{grouping_.decode_per_prompt_token} * prompt.tokens

@@ -61,6 +61,12 @@ class Assigner {
   // requests alive. Offline, where load means share of all traffic, it is never called.
   void Release(NodeId node, double decode_tokens);
 
+  // Goes on with the load of an assigner with as many nodes, whose grouping this one's replaces.
+  void TakeLoadOf(const Assigner& previous);
+  // Tokens booked on the node over its share of all that is booked; 1 is its fair part, 0 where
+  // nothing is booked at all.
+  double LoadOverShare(NodeId node) const;
+
   // Expected decode tokens of a prompt, the weight that Assign books; at least 1.
   double ExpectedDecodeTokens(const Prompt& prompt) const;
 
