@@ -22,7 +22,7 @@ struct PlanRecord {
   Position grouping;  // position of plan->grouping
   DecisionReason reason = DecisionReason::kNone;
   std::string detail;
-  int64_t published_unix_ms = 0;  // for display; filled by the server when it stores the record
+  int64_t published_unix_ms = 0;  // for display; 0: filled by the server when it stores the record
   bool quarantined = false;
   bool committed = false;  // engines were told to switch (active mode)
 };
@@ -99,6 +99,7 @@ struct PlanStored {
   std::string deployment;
   Position position;
   absl::Status status;
+  int64_t published_unix_ms = 0;  // as it was stored
 };
 
 struct SolveNow {

@@ -122,7 +122,8 @@ void Publisher::Stored(const event::PlanStored& stored, Turn& turn) {
     write_->since = turn.now;
     return;
   }
-  const Write write = *std::exchange(write_, std::nullopt);
+  Write write = *std::exchange(write_, std::nullopt);
+  write.record.published_unix_ms = stored.published_unix_ms;
   if (write.commit) {
     Committed(write.record, turn);
   } else if (stored.status.ok()) {
