@@ -1,0 +1,65 @@
+#include "server/observe/names.h"
+
+namespace advisor::server {
+
+const char* NameOf(RejectReason reason) {
+  switch (reason) {
+    case RejectReason::kShape:
+      return "shape";
+    case RejectReason::kSumLaw:
+      return "sum_law";
+    case RejectReason::kCountAboveTokens:
+      return "count_above_tokens";
+    case RejectReason::kTooManyTokens:
+      return "too_many_tokens";
+    case RejectReason::kRegression:
+      return "regression";
+    case RejectReason::kDomainName:
+      return "domain_name";
+    case RejectReason::kSample:
+      return "sample";
+  }
+  return "unknown";
+}
+
+const char* NameOf(AckPhase phase) {
+  switch (phase) {
+    case AckPhase::kReceived:
+      return "received";
+    case AckPhase::kStaged:
+      return "staged";
+    case AckPhase::kApplied:
+      return "applied";
+    case AckPhase::kNack:
+      return "nack";
+    case AckPhase::kRolledBack:
+      return "rolled_back";
+    case AckPhase::kDeferred:
+      return "deferred";
+  }
+  return "unknown";
+}
+
+const char* NameOf(NackReason reason) {
+  switch (reason) {
+    case NackReason::kNone:
+      return "none";
+    case NackReason::kDecode:
+      return "decode";
+    case NackReason::kHashMismatch:
+      return "hash_mismatch";
+    case NackReason::kModelMismatch:
+      return "model_mismatch";
+    case NackReason::kInvalid:
+      return "invalid";
+    case NackReason::kOutOfMemory:
+      return "out_of_memory";
+    case NackReason::kEngineRefused:
+      return "engine_refused";
+    case NackReason::kTimeout:
+      return "timeout";
+  }
+  return "unknown";
+}
+
+}  // namespace advisor::server

@@ -1,0 +1,36 @@
+#include "server/observe/routes.h"
+
+#include "absl/strings/str_cat.h"
+#include "server/observe/metrics.h"
+#include "server/observe/status_json.h"
+#include "server/observe/status_page.h"
+
+namespace advisor::server {
+
+HttpResponse Route(const Observed& observed, const std::string& path) {
+  if (path == "/") {
+    return {200, "text/html; charset=utf-8", StatusPage()};
+  }
+  if (path != "/metrics" && path != "/healthz" && path != "/readyz" && path != "/api/v1/status") {
+    return {404, "text/plain; charset=utf-8",
+            "not here; see /, /api/v1/status, /metrics, /healthz, /readyz\n"};
+  }
+  const RuntimeStatus runtime = observed.runtime();
+  if (path == "/readyz" && runtime.draining) {
+    return {503, "text/plain; charset=utf-8", "draining\n"};
+  }
+  const auto engine = observed.engine();
+  if (!engine.ok()) {
+    return {503, "text/plain; charset=utf-8",
+            absl::StrCat(std::string(engine.status().message()), "\n")};
+  }
+  if (path == "/metrics") {
+    return {200, "text/plain; version=0.0.4; charset=utf-8", MetricsText(**engine, runtime)};
+  }
+  if (path == "/api/v1/status") {
+    return {200, "application/json", StatusJson(**engine, runtime)};
+  }
+  return {200, "text/plain; charset=utf-8", "ok\n"};
+}
+
+}  // namespace advisor::server

@@ -1,0 +1,124 @@
+#include "server/runtime/engine_loop.h"
+
+#include <chrono>
+#include <future>
+#include <utility>
+#include <vector>
+
+namespace advisor::server {
+namespace {
+
+size_t BytesOf(const Frame& frame) {
+  size_t bytes = sizeof(Frame);
+  for (const ReportBlock& block : frame.blocks) {
+    bytes += sizeof(block) + block.domain.size() + block.counts.data.size();
+  }
+  for (const SampledRequest& sample : frame.samples) {
+    bytes += sizeof(sample) + sample.domain.size() + sample.experts.size();
+  }
+  return bytes;
+}
+
+struct Admission {
+  Lane lane;
+  size_t bytes = 0;
+};
+
+Admission AdmissionOf(const Event& event) {
+  if (const auto* frame = std::get_if<event::ReporterFrame>(&event)) {
+    return {Lane::kReports, BytesOf(frame->frame)};
+  }
+  if (const auto* window = std::get_if<event::ReporterWindow>(&event)) {
+    Admission admission{Lane::kReports};
+    for (const Frame& bucket : window->window.buckets) {
+      admission.bytes += BytesOf(bucket);
+    }
+    return admission;
+  }
+  const bool answers = std::holds_alternative<event::Start>(event) ||
+                       std::holds_alternative<event::AddDeployment>(event) ||
+                       std::holds_alternative<event::ReporterClosed>(event) ||
+                       std::holds_alternative<event::SubscriberClosed>(event) ||
+                       std::holds_alternative<event::SolveDone>(event) ||
+                       std::holds_alternative<event::PlanStored>(event);
+  return {answers ? Lane::kInternal : Lane::kControl};
+}
+
+}  // namespace
+
+EngineLoop::EngineLoop(Machine machine, const Clock& clock, std::function<void(Effect)> carry_out,
+                       std::function<void(absl::Time)> on_tick, EngineLoopOptions options)
+    : machine_(std::move(machine)),
+      clock_(clock),
+      carry_out_(std::move(carry_out)),
+      on_tick_(std::move(on_tick)),
+      options_(options),
+      mailbox_(options.mailbox) {}
+
+EngineLoop::~EngineLoop() { Stop(); }
+
+void EngineLoop::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+bool EngineLoop::Post(Event event) {
+  const Admission admission = AdmissionOf(event);
+  return mailbox_.Push(admission.lane, admission.bytes, std::move(event));
+}
+
+bool EngineLoop::Ask(Query query) { return mailbox_.Push(Lane::kControl, 0, std::move(query)); }
+
+absl::StatusOr<std::shared_ptr<const EngineStatus>> EngineLoop::Status(
+    std::chrono::milliseconds patience) {
+  // Shared: the answer may come after the asker has lost patience.
+  auto answer = std::make_shared<std::promise<std::shared_ptr<const EngineStatus>>>();
+  auto future = answer->get_future();
+  if (!Ask([answer](std::shared_ptr<const EngineStatus> status) {
+        answer->set_value(std::move(status));
+      })) {
+    return absl::UnavailableError("the decision loop is overloaded or stops; try again");
+  }
+  if (future.wait_for(patience) != std::future_status::ready) {
+    return absl::UnavailableError("the decision loop does not answer in time; try again");
+  }
+  return future.get();
+}
+
+void EngineLoop::Stop() {
+  mailbox_.Close();
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+}
+
+void EngineLoop::Run() {
+  const auto tick = absl::ToChronoNanoseconds(options_.tick);
+  auto next_tick = std::chrono::steady_clock::now() + tick;
+  const auto step = [this](Event event) {
+    for (Effect& effect : machine_.step(std::move(event), clock_.Now())) {
+      carry_out_(std::move(effect));
+    }
+  };
+  std::vector<Task> tasks;
+  while (mailbox_.Pop(next_tick, &tasks)) {
+    std::shared_ptr<const EngineStatus> status;  // shared by the queries between two events
+    for (Task& task : tasks) {
+      if (auto* event = std::get_if<Event>(&task)) {
+        status.reset();
+        step(std::move(*event));
+      } else {
+        if (status == nullptr) {
+          status = std::make_shared<const EngineStatus>(machine_.status());
+        }
+        std::get<Query>(task)(status);
+      }
+    }
+    if (std::chrono::steady_clock::now() >= next_tick) {
+      step(event::Tick{});
+      on_tick_(clock_.Now());
+      next_tick = std::chrono::steady_clock::now() + tick;
+    }
+  }
+}
+
+}  // namespace advisor::server

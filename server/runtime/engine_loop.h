@@ -1,0 +1,72 @@
+#ifndef ADVISOR_SERVER_RUNTIME_ENGINE_LOOP_H_
+#define ADVISOR_SERVER_RUNTIME_ENGINE_LOOP_H_
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <variant>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/engine/effect.h"
+#include "core/engine/event.h"
+#include "core/engine/status.h"
+#include "server/runtime/clock.h"
+#include "server/runtime/mailbox.h"
+
+namespace advisor::server {
+
+// The state machine that a loop drives: core/engine's Engine, or a script in tests.
+struct Machine {
+  std::function<Effects(Event, absl::Time)> step;
+  std::function<EngineStatus()> status;
+};
+
+// Gets the engine's state, on the engine thread; must not block.
+using Query = std::function<void(std::shared_ptr<const EngineStatus>)>;
+
+struct EngineLoopOptions {
+  MailboxLimits mailbox;
+  absl::Duration tick = absl::Milliseconds(100);
+};
+
+// The one thread that owns the engine: takes events in order, carries out their effects, ticks.
+class EngineLoop {
+ public:
+  // `carry_out` and `on_tick` run on the engine thread and must not block.
+  EngineLoop(Machine machine, const Clock& clock, std::function<void(Effect)> carry_out,
+             std::function<void(absl::Time)> on_tick, EngineLoopOptions options);
+  ~EngineLoop();  // Stop()
+
+  void Start();
+  // Thread-safe. False: refused, the mailbox is full or closed; see Lane.
+  bool Post(Event event);
+  bool Ask(Query query);
+  // Asks and waits; not for the engine thread. UNAVAILABLE: refused, or `patience` is over.
+  absl::StatusOr<std::shared_ptr<const EngineStatus>> Status(
+      std::chrono::milliseconds patience = std::chrono::seconds(5));
+  // Takes nothing new, but for answers to what the engine asked for.
+  void Close() { mailbox_.Close(); }
+  // Close(), works off what waits, and joins the thread.
+  void Stop();
+
+  std::array<uint64_t, kLanes> refused() const { return mailbox_.refused(); }
+
+ private:
+  using Task = std::variant<Event, Query>;
+  void Run();
+
+  Machine machine_;
+  const Clock& clock_;
+  const std::function<void(Effect)> carry_out_;
+  const std::function<void(absl::Time)> on_tick_;
+  const EngineLoopOptions options_;
+  Mailbox<Task> mailbox_;
+  std::thread thread_;
+};
+
+}  // namespace advisor::server
+
+#endif  // ADVISOR_SERVER_RUNTIME_ENGINE_LOOP_H_

@@ -1,0 +1,306 @@
+#include "server/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/engine/engine.h"
+#include "proto/convert/limits.h"
+#include "server/observe/http_server.h"
+#include "server/observe/log.h"
+#include "server/observe/routes.h"
+#include "server/runtime/commands.h"
+#include "server/runtime/stream_table.h"
+#include "server/runtime/task_thread.h"
+#include "server/services/admin_service.h"
+#include "server/services/assigners.h"
+#include "server/services/errors.h"
+#include "server/services/grouping_service.h"
+#include "server/services/plan_service.h"
+#include "server/services/report_service.h"
+#include "server/store/sqlite_store.h"
+#include "server/store/store_writer.h"
+#include "server/version.h"
+
+namespace advisor::server {
+namespace {
+
+// Names in gRPC health, besides "" for the whole daemon.
+constexpr const char* kServiceNames[] = {"advisor.v1.ReportService", "advisor.v1.PlanService",
+                                         "advisor.v1.GroupingService", "advisor.v1.AdminService"};
+
+int SolverThreads(int configured) {
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  return configured > 0 ? configured : std::max(cores, 1);
+}
+
+// `address` with its port replaced; unix sockets have none.
+std::string WithPort(const std::string& address, int port) {
+  const size_t colon = address.rfind(':');
+  return colon == std::string::npos || absl::StartsWith(address, "unix:")
+             ? address
+             : absl::StrCat(address.substr(0, colon + 1), port);
+}
+
+}  // namespace
+
+Machine MakeEngineMachine() {
+  auto engine = std::make_shared<Engine>();
+  return {[engine](Event event, absl::Time now) { return engine->Step(std::move(event), now); },
+          [engine] { return engine->Status(); }};
+}
+
+// Members are destroyed from the last to the first: who calls another comes after it.
+struct Server::Parts {
+  Parts(ServerOptions options, std::unique_ptr<PlanStore> plan_store);
+
+  void CarryOut(Effect effect);
+  void Carry(effect::SendReporter& e);
+  void Carry(effect::SendSubscriber& e) { publisher.Send(e.stream, e.message); }
+  void Carry(effect::EndStream& e);
+  void Carry(effect::StartSolve& e) { solver.Start(std::move(e)); }
+  void Carry(effect::CancelSolve& e) { solver.Cancel(e.ticket); }
+  void Carry(effect::StorePlan& e) { store.Write(std::move(e)); }
+  void Carry(effect::StoreState& e) { store.Write(std::move(e)); }
+  void Carry(effect::UseGrouping& e);
+  void Carry(effect::CommandDone& e) { commands.Done(e); }
+  void Carry(effect::Log& e) {
+    Log(e.warning ? LogLevel::kWarning : LogLevel::kInfo, e.deployment, e.text);
+  }
+  void OnTick(absl::Time now);
+
+  void AddDeployments(uint64_t epoch, std::vector<LoadedDeployment> loaded);
+  absl::Status StartGrpc();
+  absl::Status StartHttp();
+  void SetServing(bool serving);
+  RuntimeStatus Runtime() const;
+  void Drain();
+
+  const DaemonConfig config;
+  const std::vector<ConfiguredDeployment> deployments;
+  const Clock& clock;
+  const absl::Time started = clock.Now();
+  std::atomic<bool> draining{false};
+  uint64_t damaged_records = 0;
+  StreamIds ids;
+  StreamTable<ReporterStream> reporters;
+  SubscriberPublisher publisher;
+  Commands commands;
+  Assigners assigners;
+  TaskThread readers;
+  EngineLoop loop;
+  StoreWriter store;
+  SolverWorker solver;
+  std::vector<std::unique_ptr<grpc::Service>> services;
+  std::unique_ptr<grpc::Server> grpc_server;
+  std::unique_ptr<HttpServer> http_server;
+  std::string grpc_address, http_address;
+  std::once_flag drained;
+};
+
+Server::Parts::Parts(ServerOptions options, std::unique_ptr<PlanStore> plan_store)
+    : config(std::move(options.config)),
+      deployments(std::move(options.deployments)),
+      clock(*options.clock),
+      reporters(config.max_streams),
+      publisher(EncodeSubscribeResponse, config.max_streams),
+      loop(
+          std::move(options.machine), clock, [this](Effect e) { CarryOut(std::move(e)); },
+          [this](absl::Time now) { OnTick(now); }, EngineLoopOptions{}),
+      store(
+          std::move(plan_store), clock, [this](event::PlanStored e) { loop.Post(std::move(e)); },
+          [](const std::string& deployment, const absl::Status& status) {
+            Log(LogLevel::kError, deployment,
+                absl::StrCat("mode or freeze could not be stored: ",
+                             std::string(status.message())));
+          }),
+      solver(
+          SolverThreads(config.solver_threads), std::move(options.solve),
+          [this](event::SolveDone e) { loop.Post(std::move(e)); }, clock) {}
+
+void Server::Parts::CarryOut(Effect effect) {
+  std::visit([this](auto& e) { Carry(e); }, effect);
+}
+
+void Server::Parts::Carry(effect::SendReporter& e) {
+  if (const auto stream = reporters.Find(e.stream)) {
+    stream->Send(e.message);
+  }
+}
+
+void Server::Parts::Carry(effect::EndStream& e) {
+  if (const auto stream = reporters.Find(e.stream)) {
+    stream->End(e.status);
+  }
+  publisher.End(e.stream, e.status);  // no effect on a reporter's: identities are unique
+}
+
+void Server::Parts::Carry(effect::UseGrouping& e) {
+  if (DeploymentAssigner* assigner = assigners.Find(e.deployment)) {
+    assigner->Use(std::move(e.plan), e.grouping);
+  }
+}
+
+void Server::Parts::OnTick(absl::Time now) {
+  const int ended = publisher.EndStalled(
+      now - absl::Seconds(config.write_stall_seconds),
+      absl::ResourceExhaustedError("SLOW_CONSUMER: updates were not read; subscribe again"));
+  if (ended > 0) {
+    Log(LogLevel::kWarning, "", absl::StrCat(ended, " subscribers did not read, streams ended"));
+  }
+}
+
+void Server::Parts::AddDeployments(uint64_t epoch, std::vector<LoadedDeployment> loaded) {
+  loop.Post(event::Start{epoch});
+  for (size_t i = 0; i < deployments.size(); ++i) {
+    const ConfiguredDeployment& configured = deployments[i];
+    for (const std::string& damage : loaded[i].damages) {
+      ++damaged_records;
+      Log(LogLevel::kError, configured.deployment.name, absl::StrCat("store: ", damage));
+    }
+    assigners.Add(configured.deployment);
+    loop.Post(event::AddDeployment{configured.deployment, configured.options,
+                                   std::move(loaded[i].stored)});
+  }
+}
+
+absl::Status Server::Parts::StartGrpc() {
+  grpc::EnableDefaultHealthCheckService(true);
+  if (IsLocal(config.listen) || config.reflection_off_loopback) {
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  }
+  services.push_back(MakeReportService({loop, clock, ids, reporters, draining}));
+  services.push_back(MakePlanService({loop, clock, ids, publisher, draining}));
+  services.push_back(MakeGroupingService(assigners, draining));
+  services.push_back(MakeAdminService({loop, clock, commands, readers, draining, started}));
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // else two daemons share a port
+  builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+  builder.SetMaxSendMessageSize(kMaxResponseBytes);
+  for (const auto& service : services) {
+    builder.RegisterService(service.get());
+  }
+  grpc_server = builder.BuildAndStart();
+  if (grpc_server == nullptr) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot listen on ", config.listen,
+        ": the address is taken or not of this machine; stop what has it or choose another with "
+        "--listen"));
+  }
+  grpc_address = WithPort(config.listen, port);
+  return absl::OkStatus();
+}
+
+absl::Status Server::Parts::StartHttp() {
+  const Observed observed = {[this] { return loop.Status(); }, [this] { return Runtime(); }};
+  ASSIGN_OR_RETURN(http_server, HttpServer::Start(config.http, [observed](const std::string& path) {
+                     return Route(observed, path);
+                   }));
+  http_address = WithPort(config.http, http_server->port());
+  return absl::OkStatus();
+}
+
+void Server::Parts::SetServing(bool serving) {
+  grpc::HealthCheckServiceInterface* health = grpc_server->GetHealthCheckService();
+  health->SetServingStatus(serving);
+  for (const char* name : kServiceNames) {
+    health->SetServingStatus(name, serving);
+  }
+}
+
+RuntimeStatus Server::Parts::Runtime() const {
+  RuntimeStatus runtime;
+  runtime.version = kVersion;
+  runtime.now = clock.Now();
+  runtime.uptime_s = absl::ToDoubleSeconds(runtime.now - started);
+  runtime.draining = draining;
+  runtime.refused = loop.refused();
+  const StoreCounters counters = store.counters();
+  runtime.store_writes = counters.writes;
+  runtime.store_failures = counters.failures;
+  runtime.store_write_seconds = counters.seconds;
+  runtime.store_damaged_records = damaged_records;
+  runtime.report_streams = reporters.size();
+  runtime.subscribe_streams = publisher.streams().size();
+  return runtime;
+}
+
+void Server::Parts::Drain() {
+  std::call_once(drained, [this] {
+    draining = true;
+    if (grpc_server != nullptr) {
+      SetServing(false);
+    }
+    for (const auto& stream : reporters.All()) {
+      stream->End(DrainingError());
+    }
+    publisher.EndAll(DrainingError());
+    loop.Close();
+    solver.Stop();
+    loop.Stop();
+    commands.Close(DrainingError());
+    readers.Stop();
+    store.Stop();
+    if (grpc_server != nullptr) {
+      grpc_server->Shutdown(std::chrono::system_clock::now() +
+                            std::chrono::seconds(config.drain_seconds));
+      grpc_server.reset();
+    }
+    http_server.reset();
+  });
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
+  if (!IsLocal(options.config.listen) && !options.allow_insecure) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("will not listen on ", options.config.listen,
+                     " without TLS: anyone on the network could report and roll back; bind to "
+                     "loopback or a unix socket, or give --allow-insecure"));
+  }
+  int kept_plans = 1;
+  for (const ConfiguredDeployment& deployment : options.deployments) {
+    kept_plans = std::max(kept_plans, deployment.options.session.kept_plans);
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<SqliteStore> store,
+                   SqliteStore::Open(options.config.store, kept_plans));
+  ASSIGN_OR_RETURN(const uint64_t epoch, store->BeginEpoch());
+  std::vector<LoadedDeployment> loaded;
+  for (const ConfiguredDeployment& deployment : options.deployments) {
+    ASSIGN_OR_RETURN(LoadedDeployment one, store->Load(deployment.deployment.name));
+    loaded.push_back(std::move(one));
+  }
+  auto parts = std::make_unique<Parts>(std::move(options), std::move(store));
+  parts->AddDeployments(epoch, std::move(loaded));
+  parts->loop.Start();
+  absl::Status status = parts->StartGrpc();
+  if (status.ok()) {
+    status = parts->StartHttp();
+  }
+  if (!status.ok()) {
+    parts->Drain();
+    return status;
+  }
+  parts->SetServing(true);
+  return std::unique_ptr<Server>(new Server(std::move(parts)));
+}
+
+Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Server::~Server() { Drain(); }
+const std::string& Server::grpc_address() const { return parts_->grpc_address; }
+const std::string& Server::http_address() const { return parts_->http_address; }
+void Server::Drain() { parts_->Drain(); }
+
+}  // namespace advisor::server

@@ -1,0 +1,223 @@
+#include "server/services/admin_service.h"
+
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "advisor/v1/admin.grpc.pb.h"
+#include "core/base/status_macros.h"
+#include "core/io/plan_file.h"
+#include "proto/convert/model.h"
+#include "proto/convert/status.h"
+#include "server/convert/admin.h"
+#include "server/services/errors.h"
+#include "server/version.h"
+
+namespace advisor::server {
+namespace {
+
+using Reactor = grpc::ServerUnaryReactor;
+using CallContext = grpc::CallbackServerContext;
+
+absl::StatusOr<const DeploymentStatus*> FindDeployment(const EngineStatus& engine,
+                                                       const std::string& name) {
+  for (const DeploymentStatus& deployment : engine.deployments) {
+    if (deployment.deployment.name == name) {
+      return &deployment;
+    }
+  }
+  return NoDeploymentError(name);
+}
+
+absl::StatusOr<std::shared_ptr<const Plan>> FindPlan(const DeploymentStatus& deployment,
+                                                     Position position) {
+  for (const PlanRecord& record : deployment.plans) {  // newest first
+    if (position == Position{} || record.plan->position == position) {
+      return record.plan;
+    }
+  }
+  if (position == Position{}) {
+    return absl::NotFoundError(
+        absl::StrFormat("deployment \"%s\" has no plan yet", deployment.deployment.name));
+  }
+  return absl::NotFoundError(
+      absl::StrFormat("deployment \"%s\" keeps no plan %d/%d; its plans are in `advisorctl plans`",
+                      deployment.deployment.name, position.epoch, position.revision));
+}
+
+absl::Status LoopBusyError() {
+  return absl::UnavailableError("the decision loop has too much waiting; try again");
+}
+
+class AdminService final : public v1::AdminService::CallbackService {
+ public:
+  explicit AdminService(AdminServiceContext context) : context_(context) {}
+
+ private:
+  // ---- Reading
+
+  Reactor* GetStatus(CallContext* context, const v1::GetStatusRequest* request,
+                     v1::GetStatusResponse* response) override {
+    return Answer(context, [=, this](const EngineStatus& engine) -> absl::Status {
+      const absl::Time now = context_.clock.Now();
+      response->set_version(kVersion);
+      response->set_epoch(engine.epoch);
+      response->set_uptime_s(absl::ToDoubleSeconds(now - context_.started));
+      if (!request->deployment().empty()) {
+        ASSIGN_OR_RETURN(const DeploymentStatus* found,
+                         FindDeployment(engine, request->deployment()));
+        *response->add_deployments() = ToProto(*found, now);
+        return absl::OkStatus();
+      }
+      for (const DeploymentStatus& deployment : engine.deployments) {
+        *response->add_deployments() = ToProto(deployment, now);
+      }
+      return absl::OkStatus();
+    });
+  }
+
+  Reactor* ListPlans(CallContext* context, const v1::ListPlansRequest* request,
+                     v1::ListPlansResponse* response) override {
+    return Answer(context, [=](const EngineStatus& engine) -> absl::Status {
+      ASSIGN_OR_RETURN(const DeploymentStatus* found,
+                       FindDeployment(engine, request->deployment()));
+      for (const PlanRecord& record : found->plans) {
+        *response->add_plans() = ToProto(record);
+      }
+      return absl::OkStatus();
+    });
+  }
+
+  Reactor* GetPlan(CallContext* context, const v1::GetPlanRequest* request,
+                   v1::GetPlanResponse* response) override {
+    return Answer(context, [=](const EngineStatus& engine) -> absl::Status {
+      ASSIGN_OR_RETURN(const DeploymentStatus* found,
+                       FindDeployment(engine, request->deployment()));
+      ASSIGN_OR_RETURN(const std::shared_ptr<const Plan> plan,
+                       FindPlan(*found, FromProto(request->position())));
+      response->set_plan_json(PlanToJson(*plan));
+      return absl::OkStatus();
+    });
+  }
+
+  Reactor* Explain(CallContext* context, const v1::ExplainRequest* request,
+                   v1::ExplainResponse* response) override {
+    return Answer(context, [=, this](const EngineStatus& engine) -> absl::Status {
+      ASSIGN_OR_RETURN(const DeploymentStatus* found,
+                       FindDeployment(engine, request->deployment()));
+      const absl::Time now = context_.clock.Now();
+      for (const DecisionRecord& decision : found->decisions) {
+        *response->add_decisions() = ToProto(decision, now);
+      }
+      return absl::OkStatus();
+    });
+  }
+
+  // ---- Commands
+
+  Reactor* SolveNow(CallContext* context, const v1::SolveNowRequest* request,
+                    v1::SolveNowResponse* response) override {
+    return Command(
+        context,
+        [request](CommandId id) {
+          return event::SolveNow{id, request->deployment(), request->force()};
+        },
+        [response](const effect::CommandDone& done) {
+          response->set_reason(ToProto(done.reason));
+          response->set_detail(done.detail);
+          if (done.position != Position{}) {
+            *response->mutable_position() = advisor::ToProto(done.position);
+          }
+        });
+  }
+
+  Reactor* SetMode(CallContext* context, const v1::SetModeRequest* request,
+                   v1::SetModeResponse*) override {
+    const absl::StatusOr<Mode> mode = FromProto(request->mode());
+    if (!mode.ok()) {
+      return Finish(context, mode.status());
+    }
+    return Command(context, [request, mode = *mode](CommandId id) {
+      return event::SetMode{id, request->deployment(), mode};
+    });
+  }
+
+  Reactor* SetFrozen(CallContext* context, const v1::SetFrozenRequest* request,
+                     v1::SetFrozenResponse*) override {
+    return Command(context, [request](CommandId id) {
+      return event::SetFrozen{id, request->deployment(), request->frozen()};
+    });
+  }
+
+  Reactor* Rollback(CallContext* context, const v1::RollbackRequest* request,
+                    v1::RollbackResponse* response) override {
+    return Command(
+        context,
+        [request](CommandId id) {
+          return event::Rollback{id, request->deployment(), FromProto(request->to())};
+        },
+        [response](const effect::CommandDone& done) {
+          *response->mutable_position() = advisor::ToProto(done.position);
+        });
+  }
+
+  // ---- Both
+
+  static Reactor* Finish(CallContext* context, const absl::Status& status) {
+    Reactor* reactor = context->DefaultReactor();
+    reactor->Finish(ToGrpc(status));
+    return reactor;
+  }
+
+  template <typename Fill>
+  Reactor* Answer(CallContext* context, Fill fill) {
+    if (context_.draining) {
+      return Finish(context, DrainingError());
+    }
+    Reactor* reactor = context->DefaultReactor();
+    const bool asked = context_.loop.Ask(
+        [this, reactor, fill = std::move(fill)](std::shared_ptr<const EngineStatus> engine) {
+          context_.readers.Post([reactor, fill, engine = std::move(engine)] {
+            reactor->Finish(ToGrpc(fill(*engine)));
+          });
+        });
+    if (!asked) {
+      reactor->Finish(ToGrpc(LoopBusyError()));
+    }
+    return reactor;
+  }
+
+  template <typename MakeEvent>
+  Reactor* Command(CallContext* context, MakeEvent make_event,
+                   std::function<void(const effect::CommandDone&)> fill = nullptr) {
+    if (context_.draining) {
+      return Finish(context, DrainingError());
+    }
+    Reactor* reactor = context->DefaultReactor();
+    const CommandId id =
+        context_.commands.Add([reactor, fill = std::move(fill)](const effect::CommandDone& done) {
+          if (done.status.ok() && fill) {
+            fill(done);
+          }
+          reactor->Finish(ToGrpc(done.status));
+        });
+    if (!context_.loop.Post(make_event(id))) {
+      effect::CommandDone refused;
+      refused.id = id;
+      refused.status = LoopBusyError();
+      context_.commands.Done(refused);
+    }
+    return reactor;
+  }
+
+  const AdminServiceContext context_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeAdminService(AdminServiceContext context) {
+  return std::make_unique<AdminService>(context);
+}
+
+}  // namespace advisor::server

@@ -1,0 +1,81 @@
+#include "server/services/assigners.h"
+
+#include <utility>
+
+#include "absl/hash/hash.h"
+
+namespace advisor::server {
+
+DeploymentAssigner::DeploymentAssigner(const Deployment& deployment, size_t kept_requests)
+    : model_(deployment.model), kept_requests_(kept_requests), topology_(deployment.topology) {
+  auto none = std::make_shared<Plan>();
+  none->topology = topology_;
+  plan_ = std::move(none);
+  assigner_ = std::make_unique<Assigner>(plan_->grouping, topology_.node_count());
+}
+
+void DeploymentAssigner::Use(std::shared_ptr<const Plan> plan, Position grouping) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  auto next = std::make_unique<Assigner>(plan->grouping, plan->topology.node_count());
+  if (plan->topology == topology_) {
+    next->TakeLoadOf(*assigner_);
+  } else {
+    live_.clear();
+    ages_.clear();
+    topology_ = plan->topology;
+  }
+  assigner_ = std::move(next);  // before its grouping's owner goes
+  plan_ = std::move(plan);
+  grouping_ = grouping;
+}
+
+AssignedNode DeploymentAssigner::Assign(const std::string& request_id, const Prompt& prompt) {
+  const uint64_t key = absl::Hash<std::string>()(request_id);
+  std::lock_guard<std::mutex> lock(mutex_);
+  AssignedNode assigned;
+  assigned.grouping = grouping_;
+  for (const Choice& choice : assigner_->Rank(prompt)) {
+    assigned.ranked.push_back({choice, topology_.nodes()[choice.node.value()].name,
+                               assigner_->LoadOverShare(choice.node)});
+  }
+  if (const auto found = live_.find(key); found != live_.end()) {
+    assigned.choice.node = found->second.node;
+    assigned.sticky = true;
+    return assigned;
+  }
+  const double decode_tokens = assigner_->ExpectedDecodeTokens(prompt);
+  assigned.choice = assigner_->Assign(prompt);
+  live_[key] = {assigned.choice.node, decode_tokens, ages_.insert(ages_.end(), key)};
+  if (live_.size() > kept_requests_) {
+    Forget(ages_.front());
+  }
+  return assigned;
+}
+
+bool DeploymentAssigner::Release(const std::string& request_id) {
+  const uint64_t key = absl::Hash<std::string>()(request_id);
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (!live_.contains(key)) {
+    return false;
+  }
+  Forget(key);
+  return true;
+}
+
+void DeploymentAssigner::Forget(uint64_t key) {
+  const auto found = live_.find(key);
+  assigner_->Release(found->second.node, found->second.decode_tokens);
+  ages_.erase(found->second.age);
+  live_.erase(found);
+}
+
+void Assigners::Add(const Deployment& deployment) {
+  assigners_[deployment.name] = std::make_unique<DeploymentAssigner>(deployment, kKeptRequests);
+}
+
+DeploymentAssigner* Assigners::Find(const std::string& deployment) const {
+  const auto found = assigners_.find(deployment);
+  return found == assigners_.end() ? nullptr : found->second.get();
+}
+
+}  // namespace advisor::server

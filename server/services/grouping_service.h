@@ -1,0 +1,19 @@
+#ifndef ADVISOR_SERVER_SERVICES_GROUPING_SERVICE_H_
+#define ADVISOR_SERVER_SERVICES_GROUPING_SERVICE_H_
+
+#include <grpcpp/impl/service_type.h>
+
+#include <atomic>
+#include <memory>
+
+#include "server/services/assigners.h"
+
+namespace advisor::server {
+
+// Both must outlive the service.
+std::unique_ptr<grpc::Service> MakeGroupingService(const Assigners& assigners,
+                                                   const std::atomic<bool>& draining);
+
+}  // namespace advisor::server
+
+#endif  // ADVISOR_SERVER_SERVICES_GROUPING_SERVICE_H_
