@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "advisor/v1/admin.grpc.pb.h"
 #include "advisor/v1/grouping.grpc.pb.h"
 #include "gtest/gtest.h"
 #include "proto/convert/little_endian.h"
@@ -41,16 +42,16 @@ class GroupingServiceTest : public testing::ServerFixture {
     return response;
   }
 
-  // A SetFrozen command is a cue to use a grouping.
+  // A deployment with two microbatches gets a grouping at once.
   testing::ScriptedMachine machine_{[](const Event& event) -> Effects {
-    if (std::holds_alternative<event::AddDeployment>(event) && use_grouping_) {
-      return {effect::UseGrouping{
-          "chat", std::make_shared<const Plan>(testing::SamplePlan(5)), {1, 5}}};
+    const auto* added = std::get_if<event::AddDeployment>(&event);
+    if (added == nullptr || added->deployment.microbatches < 2) {
+      return {};
     }
-    return {};
+    return {
+        effect::UseGrouping{"chat", std::make_shared<const Plan>(testing::SamplePlan(5)), {1, 5}}};
   }};
   std::unique_ptr<v1::GroupingService::Stub> stub_;
-  static inline bool use_grouping_ = false;
 };
 
 TEST_F(GroupingServiceTest, DealsRoundRobinWithoutAPlanAndIsSticky) {
@@ -75,16 +76,14 @@ TEST_F(GroupingServiceTest, DealsRoundRobinWithoutAPlanAndIsSticky) {
 
 TEST_F(GroupingServiceTest, AnswersByTheGroupingInUse) {
   server_.reset();
-  use_grouping_ = true;
-  Start(Options(machine_.machine(), {testing::SampleDeployment()}));
-  use_grouping_ = false;
+  Deployment deployment = testing::SampleDeployment();
+  deployment.microbatches = 2;
+  Start(Options(machine_.machine(), {deployment}));
   stub_ = v1::GroupingService::NewStub(channel_);
-  machine_.Take<event::AddDeployment>();
-  machine_.Take<event::AddDeployment>();
-  v1::AssignResponse response;
-  for (int i = 0; i < 1000 && !response.has_grouping(); ++i) {  // the effect follows the event
-    response = Assign(Request(absl::StrCat("r", i)));
-  }
+  // An answer from the engine's thread: the effect of what came before is carried out.
+  v1::GetStatusResponse status;
+  ASSERT_TRUE(v1::AdminService::NewStub(channel_)->GetStatus(Context().get(), {}, &status).ok());
+  const v1::AssignResponse response = Assign(Request("a"));
   EXPECT_EQ(response.grouping().revision(), 5u);
   EXPECT_LE(response.ranked(0).cost(), response.ranked(1).cost());
 }
