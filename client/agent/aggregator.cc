@@ -1,0 +1,361 @@
+#include "client/agent/aggregator.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/check.h"
+#include "core/base/rng.h"
+#include "core/base/status_macros.h"
+#include "core/window/counts.h"
+#include "proto/convert/counts.h"
+
+namespace advisor::client {
+namespace {
+
+bool Printable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
+}
+
+// Calls f(ids) for every token and layer with its top_k expert ids.
+template <typename Id, typename F>
+void ForEachTokenLayer(std::string_view experts, size_t rows, int top_k, F&& f) {
+  const char* at = experts.data();
+  Id ids[kMaxTopK];
+  for (size_t r = 0; r < rows; ++r, at += sizeof(Id) * top_k) {
+    std::memcpy(ids, at, sizeof(Id) * top_k);
+    f(ids);
+  }
+}
+
+// Row and rank of the first expert that is out of range or doubled; false: none.
+template <typename Id>
+bool FindBadExpert(std::string_view experts, size_t rows, const ModelSpec& model, uint32_t* stamp,
+                   uint32_t* next_stamp, size_t* bad_row, int* bad_expert) {
+  bool bad = false;
+  size_t row = 0;
+  ForEachTokenLayer<Id>(experts, rows, model.top_k, [&](const Id* ids) {
+    const uint32_t mark = ++*next_stamp;
+    for (int k = 0; k < model.top_k && !bad; ++k) {
+      bad = ids[k] >= model.experts || stamp[ids[k]] == mark;
+      if (bad) {
+        *bad_row = row;
+        *bad_expert = ids[k];
+      } else {
+        stamp[ids[k]] = mark;
+      }
+    }
+    ++row;
+  });
+  return bad;
+}
+
+}  // namespace
+
+void AddSums(const StepSums& from, StepSums* into) {
+  into->steps += from.steps;
+  into->tokens += from.tokens;
+  into->last_step = from.last_step;
+  into->applied = from.applied;
+  into->applied_hash = from.applied_hash;
+  for (const BlockSums& block : from.blocks) {
+    if (block.tokens == 0) {
+      continue;
+    }
+    auto it = std::find_if(into->blocks.begin(), into->blocks.end(), [&](const BlockSums& b) {
+      return b.phase == block.phase && b.domain == block.domain;
+    });
+    if (it == into->blocks.end()) {
+      into->blocks.push_back(block);
+      continue;
+    }
+    it->tokens += block.tokens;
+    it->visit_tokens += block.visit_tokens;
+    it->remote_visits += block.remote_visits;
+    it->linear_nodes += block.linear_nodes;
+    for (size_t i = 0; i < block.counts.size(); ++i) {
+      it->counts[i] += block.counts[i];
+    }
+  }
+}
+
+void ClearSums(StepSums* sums) {
+  sums->steps = sums->tokens = 0;
+  for (BlockSums& block : sums->blocks) {
+    if (block.tokens != 0) {
+      block.tokens = block.visit_tokens = block.remote_visits = block.linear_nodes = 0;
+      std::fill(block.counts.begin(), block.counts.end(), 0);
+    }
+  }
+}
+
+Frame EncodeSums(const StepSums& sums, int experts, int nodes) {
+  Frame frame;
+  frame.steps = sums.steps;
+  frame.last_step = sums.last_step;
+  frame.applied = sums.applied;
+  frame.applied_hash = sums.applied_hash;
+  for (const BlockSums& block : sums.blocks) {
+    if (block.tokens == 0) {
+      continue;
+    }
+    ReportBlock out;
+    out.domain = block.domain;
+    out.phase = block.phase;
+    out.tokens = block.tokens;
+    out.counts = EncodeCounts(block.counts, experts);
+    out.visit_tokens = block.visit_tokens;
+    out.remote_visits = block.remote_visits;
+    out.baseline_remote_visits = static_cast<double>(block.linear_nodes) * (nodes - 1) / nodes;
+    frame.blocks.push_back(std::move(out));
+  }
+  return frame;
+}
+
+Aggregator::Aggregator(const ModelSpec& model, const Topology& topology, NodeId home,
+                       int sample_tokens)
+    : model_(model),
+      topology_(topology),
+      home_(home),
+      id_bytes_(model.experts <= 256 ? 1 : 2),
+      sampler_(size_t(model.moe_layers) * model.top_k * id_bytes_, sample_tokens),
+      scratch_(size_t(model.moe_layers) * model.experts),
+      stamp_(model.experts, 0) {
+  Plan linear;
+  linear.model = model;
+  linear.topology = topology;
+  linear.placement = LinearPlacement(model, topology);
+  AddPlacement(linear);
+  known_[0].hash = 0;  // no plan
+  const ServeTable serve(model, topology, linear.placement, {});
+  linear_.reserve(scratch_.size());
+  for (int l = 0; l < model.moe_layers; ++l) {
+    for (int e = 0; e < model.experts; ++e) {
+      linear_.push_back(serve.Holders(l, e));
+    }
+  }
+}
+
+void Aggregator::AddPlacement(const Plan& plan) {
+  if (Find(plan.position) != nullptr) {
+    return;
+  }
+  const ServeTable serve(plan.model, plan.topology, plan.placement, plan.remote_choice);
+  Known known;
+  known.position = plan.position;
+  known.hash = PlacementHash(plan);
+  known.away.reserve(scratch_.size());
+  for (int l = 0; l < model_.moe_layers; ++l) {
+    const int16_t* row = serve.ServeRow(l, home_.value());
+    for (int e = 0; e < model_.experts; ++e) {
+      known.away.push_back(row[e] == home_.value() ? 0 : uint64_t{1} << row[e]);
+    }
+  }
+  if (known_.size() == kKeptPlacements) {
+    known_.erase(known_.begin() + 1);
+  }
+  known_.push_back(std::move(known));
+}
+
+const Aggregator::Known* Aggregator::Find(Position position) const {
+  for (const Known& known : known_) {
+    if (known.position == position) {
+      return &known;
+    }
+  }
+  return nullptr;
+}
+
+absl::Status Aggregator::Check(const Step& step) {
+  if (step.blocks.size() > kMaxBlocks) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("step %d has %d blocks, at most %d are allowed (one per domain and phase)",
+                        step.step, step.blocks.size(), kMaxBlocks));
+  }
+  for (size_t i = 0; i < step.blocks.size(); ++i) {
+    if (absl::Status status = CheckBlock(step.blocks[i]); !status.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "step ", step.step, " block ", i, " (domain \"",
+          std::string(step.blocks[i].domain.substr(0, 64)), "\"): ", status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Aggregator::CheckBlock(const StepBlock& block) {
+  if (block.domain.size() > kMaxDomainBytes || !Printable(block.domain)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("domain has %d bytes, must be printable and at most %d",
+                        block.domain.size(), kMaxDomainBytes));
+  }
+  uint64_t rows = 0;
+  for (const RequestRows& r : block.requests) {
+    rows += r.tokens;
+    if (r.request_id.empty() || r.request_id.size() > kMaxRequestIdBytes) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "request_id has %d bytes, must have 1 .. %d", r.request_id.size(), kMaxRequestIdBytes));
+    }
+  }
+  if (!block.requests.empty() && rows != block.tokens) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "the requests have %d tokens, the block has %d; they must agree", rows, block.tokens));
+  }
+  return block.counts == nullptr ? CheckTokens(block) : CheckCounts(block);
+}
+
+absl::Status Aggregator::CheckTokens(const StepBlock& block) {
+  const size_t want =
+      size_t(block.tokens) * model_.moe_layers * model_.top_k * static_cast<size_t>(id_bytes_);
+  if (block.experts.size() != want) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "experts has %d bytes, must have %d (%d tokens x %d layers x top-%d x %d bytes)",
+        block.experts.size(), want, block.tokens, model_.moe_layers, model_.top_k, id_bytes_));
+  }
+  const size_t rows = size_t(block.tokens) * model_.moe_layers;
+  if (next_stamp_ > UINT32_MAX - rows - 1) {  // marks must not come round again
+    std::fill(stamp_.begin(), stamp_.end(), 0);
+    next_stamp_ = 0;
+  }
+  size_t row = 0;
+  int expert = 0;
+  const bool bad = id_bytes_ == 1
+                       ? FindBadExpert<uint8_t>(block.experts, rows, model_, stamp_.data(),
+                                                &next_stamp_, &row, &expert)
+                       : FindBadExpert<uint16_t>(block.experts, rows, model_, stamp_.data(),
+                                                 &next_stamp_, &row, &expert);
+  if (bad) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("token %d layer %d: expert %d is %s", row / model_.moe_layers,
+                        row % model_.moe_layers, expert,
+                        expert >= model_.experts
+                            ? absl::StrFormat("out of range, must be 0 .. %d", model_.experts - 1)
+                            : std::string("named twice, the experts of a token must differ")));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Aggregator::CheckCounts(const StepBlock& block) {
+  std::fill(scratch_.begin(), scratch_.end(), 0);
+  const std::optional<CountsFault> fault =
+      AddChecked(model_, *block.counts, block.tokens, scratch_.data());
+  return fault ? absl::InvalidArgumentError(
+                     absl::StrFormat("layer %d: %s", fault->layer, fault->message))
+               : absl::OkStatus();
+}
+
+void Aggregator::Count(const Step& step) {
+  const Known* known = Find(step.applied);
+  sums_.applied = step.applied;
+  sums_.applied_hash = known == nullptr ? 0 : known->hash;
+  sums_.steps += std::max<uint32_t>(1, step.merged_steps);
+  sums_.last_step = step.step;
+  for (size_t i = 0; i < step.blocks.size(); ++i) {
+    const StepBlock& block = step.blocks[i];
+    if (block.tokens == 0) {
+      continue;
+    }
+    int domain = 0;
+    BlockSums& sums = BlockFor(block, &domain);
+    sums.tokens += block.tokens;
+    sums_.tokens += block.tokens;
+    if (block.counts == nullptr) {
+      CountTokens(block, known, &sums);
+      Sample(block, domain, step.step, static_cast<int>(i));
+    } else {
+      const std::optional<CountsFault> fault =
+          AddUnchecked(model_, *block.counts, sums.counts.data());
+      ADVISOR_CHECK(!fault);  // Check() has read the same bytes
+    }
+  }
+}
+
+BlockSums& Aggregator::BlockFor(const StepBlock& block, int* domain) {
+  std::string_view name = block.domain;
+  auto find = [&] { return std::find(domains_.begin(), domains_.end(), name) - domains_.begin(); };
+  size_t index = find();
+  if (index == domains_.size() && domains_.size() >= kMaxDomains - 1) {
+    name = kOtherDomain;
+    index = find();
+  }
+  if (index == domains_.size()) {
+    domains_.emplace_back(name);
+  }
+  *domain = static_cast<int>(index);
+  for (BlockSums& sums : sums_.blocks) {
+    if (sums.phase == block.phase && sums.domain == name) {
+      return sums;
+    }
+  }
+  BlockSums sums;
+  sums.domain = std::string(name);
+  sums.phase = block.phase;
+  sums.counts.assign(scratch_.size(), 0);
+  sums_.blocks.push_back(std::move(sums));
+  return sums_.blocks.back();
+}
+
+namespace {
+
+struct Visits {
+  uint64_t remote = 0, linear_nodes = 0;
+};
+
+template <typename Id>
+Visits AddTokens(std::string_view experts, uint32_t tokens, const ModelSpec& model,
+                 const uint64_t* away, const uint64_t* linear, uint32_t* counts) {
+  Visits visits;
+  const size_t cells = size_t(model.moe_layers) * model.experts;
+  size_t base = 0;
+  ForEachTokenLayer<Id>(experts, size_t(tokens) * model.moe_layers, model.top_k,
+                        [&](const Id* ids) {
+                          uint64_t remote = 0, nodes = 0;
+                          for (int k = 0; k < model.top_k; ++k) {
+                            const size_t cell = base + ids[k];
+                            ++counts[cell];
+                            remote |= away[cell];
+                            nodes |= linear[cell];
+                          }
+                          visits.remote += __builtin_popcountll(remote);
+                          visits.linear_nodes += __builtin_popcountll(nodes);
+                          base += model.experts;
+                          base = base == cells ? 0 : base;
+                        });
+  return visits;
+}
+
+}  // namespace
+
+void Aggregator::CountTokens(const StepBlock& block, const Known* known, BlockSums* sums) {
+  // An unknown placement: visits under any other would be a guess, so they are not counted.
+  const uint64_t* away = known != nullptr ? known->away.data() : linear_.data();
+  const Visits visits = id_bytes_ == 1
+                            ? AddTokens<uint8_t>(block.experts, block.tokens, model_, away,
+                                                 linear_.data(), sums->counts.data())
+                            : AddTokens<uint16_t>(block.experts, block.tokens, model_, away,
+                                                  linear_.data(), sums->counts.data());
+  if (known != nullptr) {
+    sums->visit_tokens += block.tokens;
+    sums->remote_visits += visits.remote;
+    sums->linear_nodes += visits.linear_nodes;
+  }
+}
+
+void Aggregator::Sample(const StepBlock& block, int domain, uint64_t step, int block_index) {
+  const size_t token_bytes = size_t(model_.moe_layers) * model_.top_k * id_bytes_;
+  const char* rows = block.experts.data();
+  for (const RequestRows& r : block.requests) {
+    sampler_.Add(domain, block.phase, RequestKey(r.request_id), rows, r.tokens);
+    rows += r.tokens * token_bytes;
+  }
+  if (block.requests.empty()) {
+    const uint64_t stem = Mix64(Mix64(step) ^ Mix64((uint64_t(home_.value()) << 32) | block_index));
+    for (uint32_t t = 0; t < block.tokens; ++t, rows += token_bytes) {
+      sampler_.AddRow(domain, block.phase, Mix64(stem + t), rows);
+    }
+  }
+}
+
+}  // namespace advisor::client
