@@ -10,7 +10,9 @@
 #include <string>
 
 #include "client/agent/agent.h"
+#include "client/agent/metrics.h"
 #include "client/channel.h"
+#include "core/base/status_macros.h"
 
 namespace advisor::client {
 namespace {
@@ -33,6 +35,7 @@ struct Flags {
   AgentOptions agent;
   ChannelOptions daemon;
   std::string apply = "auto";
+  std::string http;
   double reconnect_min_s = 1, reconnect_max_s = 60;
 };
 
@@ -67,30 +70,38 @@ void AddFlags(CLI::App* app, Flags* flags) {
   app->add_option("--reconnect-max", flags->reconnect_max_s, "Longest bound of that pause, seconds")
       ->check(CLI::Range(0.001, 3600.0))
       ->capture_default_str();
+  app->add_option("--http", flags->http,
+                  "Serve /metrics and /healthz there, HOST:PORT; default: not at all");
   AddChannelFlags(app, &flags->daemon);
   app->set_version_flag("--version", std::string("advisor-agent ") + ADVISOR_VERSION);
 }
 
-int Run(Flags flags, sigset_t* stop_signals) {
+absl::Status Serve(Flags flags, sigset_t* stop_signals) {
   flags.agent.wait_for_engines = flags.apply == "engine";
   flags.agent.streams.reconnect_min = absl::Seconds(flags.reconnect_min_s);
   flags.agent.streams.reconnect_max = absl::Seconds(flags.reconnect_max_s);
   flags.daemon.reconnect_min = flags.agent.streams.reconnect_min;
   flags.daemon.reconnect_max = flags.agent.streams.reconnect_max;
-  absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = MakeChannel(flags.daemon);
-  absl::StatusOr<std::unique_ptr<Agent>> agent =
-      channel.ok() ? Agent::Start(flags.agent, *channel)
-                   : absl::StatusOr<std::unique_ptr<Agent>>(channel.status());
-  if (!agent.ok()) {
-    std::fprintf(stderr, "advisor-agent: %s\n", std::string(agent.status().message()).c_str());
-    return kFailed;
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, MakeChannel(flags.daemon));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Agent> agent, Agent::Start(flags.agent, channel));
+  std::unique_ptr<MetricsServer> metrics;
+  if (!flags.http.empty()) {
+    ASSIGN_OR_RETURN(metrics, MetricsServer::Start(flags.http, [&] { return agent->Status(); }));
+    spdlog::info("metrics on port {}", metrics->port());
   }
   spdlog::info("advisor-agent {} for node {} of {}: engines at {}, daemon at {}", ADVISOR_VERSION,
                flags.agent.node, flags.agent.deployment, flags.agent.socket, flags.daemon.server);
   int signal = 0;
   sigwait(stop_signals, &signal);
   spdlog::info("stopping on signal {}", signal);
-  agent->reset();
+  return absl::OkStatus();
+}
+
+int Run(const Flags& flags, sigset_t* stop_signals) {
+  if (const absl::Status status = Serve(flags, stop_signals); !status.ok()) {
+    std::fprintf(stderr, "advisor-agent: %s\n", std::string(status.message()).c_str());
+    return kFailed;
+  }
   return kDone;
 }
 
