@@ -218,7 +218,7 @@ HomeTokens CountHomeTokens(const Traffic& traffic, absl::Span<const NodeId> home
   out.on_node.assign(nodes, 0);
   for (size_t i = 0; i < homes.size(); ++i) {
     const Request& r = traffic.requests[i];
-    const int tokens = r.counts_only() ? r.tokens : r.end_token(phase) - r.first_token(phase);
+    const int tokens = r.tokens_in(phase);
     out.on_node[homes[i].value()] += r.weight * tokens;
     if (!r.counts_only()) {
       out.known += tokens;

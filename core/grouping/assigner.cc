@@ -201,8 +201,7 @@ void SetLoadModel(const Topology& topology, const Traffic& traffic, PhaseFilter 
   double prompt = 0, phase_tokens = 0, requests = 0;
   for (const Request& r : traffic.requests) {
     prompt += r.weight * (r.counts_only() ? r.tokens : r.prompt_tokens);
-    phase_tokens +=
-        r.weight * (r.counts_only() ? r.tokens : r.end_token(phase) - r.first_token(phase));
+    phase_tokens += r.weight * r.tokens_in(phase);
     requests += r.weight;
   }
   grouping->decode_per_prompt_token = prompt > 0 ? static_cast<float>(phase_tokens / prompt) : 1.0f;

@@ -26,6 +26,8 @@ struct Request {
   bool counts_only() const { return experts.empty() && !counts.empty(); }
   int first_token(PhaseFilter phase) const { return phase == PhaseFilter::kDecode ? prompt_tokens : 0; }
   int end_token(PhaseFilter phase) const { return phase == PhaseFilter::kPrefill ? prompt_tokens : tokens; }
+  // Tokens that enter figures of `phase`: those known only by sums enter every phase.
+  int tokens_in(PhaseFilter phase) const { return counts_only() ? tokens : end_token(phase) - first_token(phase); }
   // The top_k experts of one token in one layer. Only with `experts`.
   const uint16_t* token(const ModelSpec& model, int token, int layer) const {
     return &experts[(size_t(token) * model.moe_layers + layer) * model.top_k];

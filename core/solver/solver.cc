@@ -101,6 +101,7 @@ absl::StatusOr<SolveResult> SolveBy(const Problem& problem, const SolveParams& p
     case Method::kJoint:
       return SolveJoint(problem, params, parallel);
     case Method::kPaper:
+      return SolvePaper(problem, params, parallel);
     case Method::kGreedyCoactivation:
       break;
   }

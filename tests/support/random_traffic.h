@@ -65,7 +65,7 @@ inline Request SumsOf(const ModelSpec& model, const Request& request) {
   return r;
 }
 
-// Requests of `domains` tastes, named d0, d1, ... in turn, of 4 to 11 tokens each, about a third of
+// Requests of `domains` tastes, named d0, d1, ..., of 4 to 11 tokens each, about a third of
 // them prompt.
 inline Traffic RandomTraffic(const ModelSpec& model, int requests, int domains, Rng* rng) {
   Traffic traffic;
@@ -73,7 +73,7 @@ inline Traffic RandomTraffic(const ModelSpec& model, int requests, int domains, 
   traffic.source = "random";
   for (int i = 0; i < requests; ++i) {
     const int tokens = 4 + static_cast<int>(rng->Below(8));
-    const int domain = i % domains;
+    const int domain = static_cast<int>(rng->Below(domains));
     traffic.requests.push_back(RandomRequest(model, absl::StrCat("r", i), tokens, tokens / 3,
                                              domain * model.experts / domains, rng));
     traffic.requests.back().domain = absl::StrCat("d", domain);
