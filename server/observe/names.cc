@@ -2,26 +2,6 @@
 
 namespace advisor::server {
 
-const char* NameOf(RejectReason reason) {
-  switch (reason) {
-    case RejectReason::kShape:
-      return "shape";
-    case RejectReason::kSumLaw:
-      return "sum_law";
-    case RejectReason::kCountAboveTokens:
-      return "count_above_tokens";
-    case RejectReason::kTooManyTokens:
-      return "too_many_tokens";
-    case RejectReason::kRegression:
-      return "regression";
-    case RejectReason::kDomainName:
-      return "domain_name";
-    case RejectReason::kSample:
-      return "sample";
-  }
-  return "unknown";
-}
-
 const char* NameOf(AckPhase phase) {
   switch (phase) {
     case AckPhase::kReceived:

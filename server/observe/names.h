@@ -7,9 +7,9 @@
 namespace advisor::server {
 
 // Lower-case names of enums, as in metrics and JSON.
-const char* NameOf(RejectReason reason);  // "sum_law"
-const char* NameOf(AckPhase phase);       // "rolled_back"
-const char* NameOf(NackReason reason);    // "hash_mismatch"
+inline const char* NameOf(RejectReason reason) { return ToString(reason); }
+const char* NameOf(AckPhase phase);     // "rolled_back"
+const char* NameOf(NackReason reason);  // "hash_mismatch"
 inline const char* NameOf(DecisionReason reason) { return ToString(reason); }
 
 }  // namespace advisor::server
