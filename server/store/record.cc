@@ -7,8 +7,8 @@
 #include "absl/strings/str_format.h"
 #include "core/base/fingerprint.h"
 #include "core/base/status_macros.h"
-#include "core/io/plan_file.h"
 #include "nlohmann/json.hpp"
+#include "server/convert/stored_plan.h"
 
 namespace advisor::server {
 namespace {
@@ -51,7 +51,7 @@ RecordText ToText(const std::string& deployment, const PlanRecord& record) {
   RecordText text;
   text.deployment = deployment;
   text.position = record.plan->position;
-  text.plan = PlanToJson(*record.plan);
+  text.plan = ToBytes(*record.plan);
   text.plan_hash = Fingerprint().Add(text.plan).value();
   text.head = Dump({{"content_hash", record.content_hash},
                     {"grouping_epoch", record.grouping.epoch},
@@ -80,11 +80,15 @@ absl::StatusOr<PlanRecord> FromText(const RecordText& text) {
     record.quarantined = head.at("quarantined").get<bool>();
     record.committed = head.at("committed").get<bool>();
   }));
-  ASSIGN_OR_RETURN(Plan plan, ParsePlan(text.plan, NameOf(text)));
-  if (plan.position != text.position || PlacementHash(plan) != record.content_hash) {
+  absl::StatusOr<Plan> plan = PlanFromBytes(text.plan, text.deployment);
+  if (!plan.ok()) {
+    return absl::Status(plan.status().code(),
+                        absl::StrCat(NameOf(text), ": ", std::string(plan.status().message())));
+  }
+  if (plan->position != text.position || PlacementHash(*plan) != record.content_hash) {
     return absl::DataLossError(absl::StrCat(NameOf(text), ": holds another plan"));
   }
-  record.plan = std::make_shared<const Plan>(std::move(plan));
+  record.plan = std::make_shared<const Plan>(*std::move(plan));
   return record;
 }
 

@@ -9,8 +9,8 @@
 
 namespace advisor::server {
 
-// A PlanRecord as text: a head of small JSON, and the plan as a plan file. Each carries a hash of
-// its own, so that any damage on disk is seen, and the head can be replaced without the plan.
+// A PlanRecord as text: a head of small JSON, and the plan as the bytes of a StoredPlan. Each
+// carries a hash of its own, so that any damage on disk is seen.
 struct RecordText {
   std::string deployment;
   Position position;

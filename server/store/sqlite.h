@@ -43,13 +43,14 @@ class Statement {
   Statement(const Statement&) = delete;
   Statement& operator=(const Statement&) = delete;
 
-  // Parameters in order.
+  // Parameters in order. Bytes are not copied: they must live as long as the statement. Text is
+  // stored as bytes too, so compare it with parameters only.
   Statement& Bind(uint64_t value);
-  Statement& Bind(const std::string& text);
+  Statement& Bind(const std::string& bytes);
   // True: a row is there. False: the end, or an error (see status()).
   bool Next();
   uint64_t Integer(int column) const;
-  std::string Text(int column) const;
+  std::string Bytes(int column) const;
   const absl::Status& status() const { return status_; }
   // Runs to the end; for statements without rows.
   absl::Status Finish();

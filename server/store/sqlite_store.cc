@@ -21,14 +21,15 @@ constexpr char kPlanColumns[] =
     "deployment, epoch, revision, head, head_hash, plan, plan_hash FROM plan";
 
 RecordText RowOf(const Statement& row) {
-  return {row.Text(0),   {row.Integer(1), row.Integer(2)}, row.Text(3), row.Text(5), row.Integer(4),
-          row.Integer(6)};
+  return {row.Bytes(0),   {row.Integer(1), row.Integer(2)},
+          row.Bytes(3),   row.Bytes(5),
+          row.Integer(4), row.Integer(6)};
 }
 
 absl::Status QuickCheck(Database& database) {
   Statement check(database, "PRAGMA quick_check(1)");
-  if (check.Next() && check.Text(0) != "ok") {
-    return absl::DataLossError(check.Text(0));
+  if (check.Next() && check.Bytes(0) != "ok") {
+    return absl::DataLossError(check.Bytes(0));
   }
   return check.status();
 }
@@ -101,12 +102,12 @@ absl::Status SqliteStore::CreateTables() {
   return database_->Run(
       "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);"
       "CREATE TABLE IF NOT EXISTS plan ("
-      "  deployment TEXT NOT NULL, epoch INTEGER NOT NULL, revision INTEGER NOT NULL,"
-      "  head TEXT NOT NULL, head_hash INTEGER NOT NULL,"
-      "  plan TEXT NOT NULL, plan_hash INTEGER NOT NULL,"
+      "  deployment BLOB NOT NULL, epoch INTEGER NOT NULL, revision INTEGER NOT NULL,"
+      "  head BLOB NOT NULL, head_hash INTEGER NOT NULL,"
+      "  plan BLOB NOT NULL, plan_hash INTEGER NOT NULL,"
       "  PRIMARY KEY (deployment, epoch, revision));"
       "CREATE TABLE IF NOT EXISTS state ("
-      "  deployment TEXT PRIMARY KEY, text TEXT NOT NULL, hash INTEGER NOT NULL);"
+      "  deployment BLOB PRIMARY KEY, text BLOB NOT NULL, hash INTEGER NOT NULL);"
       "INSERT OR IGNORE INTO meta VALUES ('schema', 1), ('epoch', 0)");
 }
 
@@ -118,8 +119,8 @@ SqliteStore::Salvage SqliteStore::SalvageFrom(Database& database) {
   }
   Statement states(database, "SELECT deployment, text, hash FROM state");
   while (states.Next()) {
-    if (HashOf(states.Text(0), states.Text(1)) == states.Integer(2)) {
-      salvage.states.emplace_back(states.Text(0), states.Text(1));
+    if (HashOf(states.Bytes(0), states.Bytes(1)) == states.Integer(2)) {
+      salvage.states.emplace_back(states.Bytes(0), states.Bytes(1));
     }
   }
   Statement epoch(database, "SELECT value FROM meta WHERE name = 'epoch'");
@@ -201,8 +202,8 @@ absl::StatusOr<LoadedDeployment> SqliteStore::Load(const std::string& deployment
   Statement state(*database_, "SELECT text, hash FROM state WHERE deployment = ?");
   state.Bind(deployment);
   if (state.Next()) {
-    absl::StatusOr<DeploymentState> parsed = StateFromText(state.Text(0));
-    if (parsed.ok() && HashOf(deployment, state.Text(0)) == state.Integer(1)) {
+    absl::StatusOr<DeploymentState> parsed = StateFromText(state.Bytes(0));
+    if (parsed.ok() && HashOf(deployment, state.Bytes(0)) == state.Integer(1)) {
       loaded.stored.state = *parsed;
     } else {
       loaded.damages.push_back(
