@@ -284,15 +284,15 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   }
   auto parts = std::make_unique<Parts>(std::move(options), std::move(store));
   parts->AddDeployments(epoch, std::move(loaded));
-  parts->loop.Start();
-  absl::Status status = parts->StartGrpc();
+  absl::Status status = parts->StartHttp();
   if (status.ok()) {
-    status = parts->StartHttp();
+    status = parts->StartGrpc();
   }
   if (!status.ok()) {
     parts->Drain();
     return status;
   }
+  parts->loop.Start();  // last: a daemon that cannot listen decides nothing and logs nothing
   parts->SetServing(true);
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }

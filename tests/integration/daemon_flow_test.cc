@@ -192,7 +192,7 @@ TEST_F(DaemonFlowTest, ReportsLeadToAPlanThatSurvivesARestart) {
   EXPECT_THAT(Validate(decoded.plan), testing::IsOk());
   EXPECT_GT(decoded.plan.predicted->figures.saving_ratio.value_or(0), 0);
   EXPECT_EQ(Status().position().revision(), 1u);
-  EXPECT_EQ(Status().last_decision(), v1::DECISION_REASON_FIRST_PLAN);
+  EXPECT_EQ(update.placement().reason(), "first_plan");
 
   server_.reset();
   StartDaemon(Mode::kAdvisory);

@@ -138,7 +138,7 @@ TEST_F(MainTest, ASecondDaemonOnTheStoreOrPortFailsWithOneLine) {
   flags[7] = folder_ / "other.db";
   Process same_port(flags);
   EXPECT_EQ(same_port.Wait(), 1);
-  EXPECT_THAT(same_port.err, StartsWith("advisord: cannot listen on " + grpc));
+  EXPECT_THAT(same_port.err, StartsWith("advisord: cannot listen on " + grpc + ": "));
   EXPECT_EQ(same_port.err.find('\n'), same_port.err.size() - 1);
 }
 
