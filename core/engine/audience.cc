@@ -76,14 +76,23 @@ std::vector<SubscriberSession*> Audience::Connected() {
   return connected;
 }
 
+std::shared_ptr<const Plan> Audience::DeltaBase(const SubscriberSession& session,
+                                                const PlanRecord& record) const {
+  for (const SubscriberSession::Held& held : session.Bases()) {
+    const PlanRecord* base = history_.Find(held.position);
+    if (base != nullptr && base->content_hash == held.hash &&
+        base->plan->topology == record.plan->topology) {
+      return base->plan;
+    }
+  }
+  return nullptr;
+}
+
 void Audience::SendPlacement(SubscriberSession* session, const PlanRecord& record,
                              PlacementMode mode, bool full, Turn& turn) {
   PlacementUpdate update{record.plan, nullptr, mode};
-  const SubscriberSession::Held& held = session->placement();
-  const PlanRecord* base = history_.Find(held.position);
-  if (!full && session->accepts_delta() && base != nullptr && base->content_hash == held.hash &&
-      base->plan->topology == record.plan->topology) {
-    update.base = base->plan;
+  if (!full && session->accepts_delta()) {
+    update.base = DeltaBase(*session, record);
   }
   session->SentPlacement({record.plan->position, record.content_hash}, mode, turn.now);
   Send(session, std::move(update), turn);
@@ -97,6 +106,9 @@ void Audience::SendGrouping(SubscriberSession* session, const PlanRecord& record
 void Audience::SendDecision(SubscriberSession* session, Position position, bool commit,
                             const std::string& reason, Turn& turn) {
   Send(session, RolloutDecision{position, commit, reason}, turn);
+  if (commit) {
+    session->SentCommit(turn.now);
+  }
 }
 
 void Audience::Send(SubscriberSession* session, SubscriberMessage message, Turn& turn) {

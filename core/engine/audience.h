@@ -53,6 +53,8 @@ class Audience {
   static constexpr uint64_t kLastEpoch = uint64_t{1} << 62;  // positions beyond it are nonsense
 
   absl::Status Admit(const SubscriberHello& hello) const;
+  std::shared_ptr<const Plan> DeltaBase(const SubscriberSession& session,
+                                        const PlanRecord& record) const;
 
   const Deployment& deployment_;
   const DeploymentOptions& options_;

@@ -326,6 +326,12 @@ void Planner::GoBack(Turn& turn) {
 
 void Planner::Republish(const Plan& content, Verdict verdict, std::optional<CommandId> command,
                         Turn& turn) {
+  if (publisher_.quarantined(PlacementHash(content))) {
+    Keep({DecisionReason::kQuarantined,
+          absl::StrCat(ToString(verdict.reason), " wanted content that was refused before")},
+         command, turn);
+    return;
+  }
   Plan plan = content;
   plan.moves.clear();
   if (const std::shared_ptr<const Plan> reference = ReferencePlan(false)) {

@@ -162,7 +162,7 @@ void Publisher::Published(const Write& write, Turn& turn) {
                                                plan.position});
   }
   aborted_.reset();  // a later PREPARE replaces whatever is still staged
-  if (active() && !write.advice) {
+  if (active() && !write.advice && !quarantined(write.record.content_hash)) {
     rollout_.emplace(plan.position, write.record.content_hash);
     maybe_staged_ = {};
   } else {
@@ -178,12 +178,7 @@ void Publisher::Committed(const PlanRecord& record, Turn& turn) {
   last_placement_ = commit_sent_ = turn.now;
   journal_.Log(false, absl::StrCat("all actors staged ", ToString(position), ": committed"), turn);
   rollout_->Commit(turn.now);
-  for (const std::string& actor : rollout_->Actors()) {
-    SubscriberSession* session = audience_.Find(actor);
-    if (session != nullptr && session->stream().has_value()) {
-      audience_.SendDecision(session, position, true, record.detail, turn);
-    }
-  }
+  SendCommit(record.detail, turn);
   UseGroupingInForce(turn);
   OfferAll(turn);
   given_up_ = given_up_ || quarantined(record.content_hash);

@@ -132,6 +132,8 @@ class Publisher {
   void Refused(SubscriberSession* session, const PlanAck& ack, uint64_t hash, Turn& turn);
   void RolledBack(SubscriberSession* session, const PlanAck& ack, uint64_t hash, Turn& turn);
   void TryCommit(Turn& turn);
+  // To the actors that have staged what is committed.
+  void SendCommit(const std::string& reason, Turn& turn);
   void TickRollout(Turn& turn);
   void TickAborted(Turn& turn);
 

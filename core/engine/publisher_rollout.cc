@@ -11,7 +11,8 @@ Publisher::Target Publisher::TargetOf(const SubscriberSession& session) const {
   if (active() || (in_force != nullptr && session.actor())) {
     return {in_force, PlacementMode::kInForce};
   }
-  return {history_.LatestAdvice(), PlacementMode::kAdvisory};
+  // Even if it was refused since: an earlier one would be a step back.
+  return {history_.Latest(), PlacementMode::kAdvisory};
 }
 
 bool Publisher::Offer(SubscriberSession* session, Turn& turn) {
@@ -23,7 +24,7 @@ bool Publisher::Offer(SubscriberSession* session, Turn& turn) {
   const bool switches = rollout_.has_value() && rollout_->position() == position &&
                         rollout_->Has(session->id());  // gets the decision instead
   if (switches || session->WasSentAs(position, target.mode) ||
-      !session->WantsPlacement({position, target.record->content_hash})) {
+      !session->WantsPlacement({position, target.record->content_hash}, target.mode)) {
     return false;
   }
   audience_.SendPlacement(session, *target.record, target.mode, false, turn);
@@ -46,12 +47,13 @@ bool Publisher::AskToStage(SubscriberSession* session, Turn& turn) {
     return false;
   }
   const PlanRecord* record = history_.Find(rollout_->position());
-  if (record == nullptr || session->placement().position >= record->plan->position) {
+  if (record == nullptr || session->Refused(record->content_hash) ||
+      session->placement().position >= record->plan->position) {
     return false;
   }
   // Who joins late first takes the placement in force.
-  const bool behind = session->placement().position < in_force() && !session->deferred();
-  if (behind && !session->Refused(history_.InForce()->content_hash)) {
+  if (session->placement().position < in_force() &&
+      !session->Refused(history_.InForce()->content_hash)) {
     return false;
   }
   audience_.SendPlacement(session, *record, PlacementMode::kPrepare, false, turn);
@@ -147,7 +149,10 @@ void Publisher::PlacementAcked(SubscriberSession* session, const PlanAck& ack,
   switch (result.meaning) {
     case Meaning::kStaged:
       if (of_rollout) {
-        rollout_->Staged(session->id(), result.deferred);
+        rollout_->Staged(session->id());
+        if (rollout_->committed()) {
+          audience_.SendDecision(session, ack.position, true, "committed before", turn);
+        }
         TryCommit(turn);
       }
       break;
@@ -185,19 +190,12 @@ void Publisher::Refused(SubscriberSession* session, const PlanAck& ack, uint64_t
   if (!session->actor()) {
     return;
   }
-  const bool of_rollout =
-      rollout_.has_value() && rollout_->position() == ack.position && rollout_->Has(session->id());
-  if (of_rollout || history_.InForce() == nullptr || in_force() != ack.position) {
-    Quarantine(hash, turn);
+  Quarantine(hash, turn);
+  if (ack.position == in_force()) {
+    given_up_ = true;  // a group whose members cannot all run it cannot keep it
+  } else if (rollout_.has_value() && rollout_->position() == ack.position) {
+    Abort(text, turn);  // or, if it is too late for that, a way back follows the commit
   }
-  if (!of_rollout) {
-    return;  // a late joiner that cannot take what the others run: theirs to look at
-  }
-  if (rollout_->committed()) {
-    given_up_ = true;
-  } else if (!write_.has_value() || !write_->commit) {
-    Abort(text, turn);
-  }  // else the commit is on its way to the disk, and is followed by the way back
 }
 
 void Publisher::RolledBack(SubscriberSession* session, const PlanAck& ack, uint64_t hash,
@@ -231,8 +229,12 @@ void Publisher::TryCommit(Turn& turn) {
 }
 
 void Publisher::Abort(const std::string& reason, Turn& turn) {
-  if (!rollout_.has_value() || rollout_->committed()) {
-    return;
+  const bool writing = write_.has_value() && write_->commit;
+  if (!rollout_.has_value() || rollout_->committed() || (writing && !write_->failed)) {
+    return;  // once the commit is on its way to the disk there is no way back
+  }
+  if (writing) {
+    write_.reset();
   }
   aborted_ = Aborted{rollout_->position(), reason, {}, 1, turn.now};
   maybe_staged_ = rollout_->position();
@@ -253,7 +255,7 @@ void Publisher::Tick(Turn& turn) {
   DropDisconnected();
   if (write_.has_value() && write_->failed &&
       turn.now - write_->since >= options_.policy.commit_resend) {
-    StartWrite(*std::exchange(write_, std::nullopt), turn);
+    write_.reset();  // tried again below, if all are still ready for it
   }
   TryCommit(turn);
   TickRollout(turn);
@@ -281,28 +283,31 @@ void Publisher::TickRollout(Turn& turn) {
     if (late && (!writing || write_->failed) &&
         !(rollout_->AllStaged(deployment_.topology, &missing) && !writing)) {
       if (writing) {
-        write_.reset();
         missing = "the commit could not be stored";
       }
       Abort(absl::StrCat("not staged in time: ", missing), turn);
     }
     return;
   }
-  const std::vector<std::string> not_applied = rollout_->NotApplied();
-  if (not_applied.empty() || late) {
-    if (late && !not_applied.empty()) {
-      journal_.Log(true,
-                   absl::StrCat("actor \"", not_applied.front(), "\" and ", not_applied.size() - 1,
-                                " more have not applied ", ToString(position)),
-                   turn);
+  if (rollout_->Done() || late) {
+    for (const Rollout::Stage stage : {Rollout::Stage::kAsked, Rollout::Stage::kStaged}) {
+      for (const std::string& actor : rollout_->At(stage)) {
+        journal_.Log(
+            true, absl::StrCat("actor \"", actor, "\" has not applied ", ToString(position)), turn);
+      }
     }
     rollout_.reset();
-    return;
-  }
-  if (turn.now - commit_sent_ >= options_.policy.commit_resend) {
+  } else if (turn.now - commit_sent_ >= options_.policy.commit_resend) {
     commit_sent_ = turn.now;
-    for (const std::string& actor : not_applied) {
-      audience_.SendDecision(audience_.Find(actor), position, true, "again", turn);
+    SendCommit("again", turn);
+  }
+}
+
+void Publisher::SendCommit(const std::string& reason, Turn& turn) {
+  for (const std::string& actor : rollout_->At(Rollout::Stage::kStaged)) {
+    SubscriberSession* session = audience_.Find(actor);
+    if (session != nullptr && session->stream().has_value()) {
+      audience_.SendDecision(session, rollout_->position(), true, reason, turn);
     }
   }
 }

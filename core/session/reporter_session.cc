@@ -18,6 +18,7 @@ void ReporterSession::Open(StreamId stream, const ReporterHello& hello, Reporter
                            absl::Time now, HelloAck* ack) {
   if (incarnations_.Judge(hello.incarnation) == Incarnations::Verdict::kNew) {
     Forget();
+    lost_steps_ = 0;
     incarnations_.Accept(hello.incarnation);
   }
   if (!known_) {
@@ -38,7 +39,7 @@ void ReporterSession::Open(StreamId stream, const ReporterHello& hello, Reporter
 
 void ReporterSession::Forget() {
   known_ = awaiting_window_ = want_key_frame_ = ask_at_once_ = false;
-  high_ = base_ = lost_steps_ = 0;
+  high_ = base_ = 0;
   applied_ = {};
 }
 

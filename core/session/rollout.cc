@@ -7,17 +7,16 @@
 namespace advisor {
 
 void Rollout::Ask(const std::string& actor, const std::string& node, absl::Time now) {
-  actors_[actor] = {node, Stage::kAsked, false};
+  actors_[actor] = {node, Stage::kAsked};
   if (!preparing_since_.has_value()) {
     preparing_since_ = now;
   }
 }
 
-void Rollout::Staged(const std::string& actor, bool deferred) {
+void Rollout::Staged(const std::string& actor) {
   const auto it = actors_.find(actor);
   if (it != actors_.end() && it->second.stage == Stage::kAsked) {
     it->second.stage = Stage::kStaged;
-    it->second.deferred = deferred;
   }
 }
 
@@ -52,10 +51,10 @@ bool Rollout::AllStaged(const Topology& topology, std::string* why_not) const {
 
 void Rollout::Commit(absl::Time now) { committed_at_ = now; }
 
-std::vector<std::string> Rollout::NotApplied() const {
+std::vector<std::string> Rollout::At(Stage stage) const {
   std::vector<std::string> ids;
   for (const auto& [id, actor] : actors_) {
-    if (actor.stage != Stage::kApplied && !actor.deferred) {
+    if (actor.stage == stage) {
       ids.push_back(id);
     }
   }

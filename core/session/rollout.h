@@ -32,7 +32,7 @@ class Rollout {
 
   // An actor was sent PREPARE.
   void Ask(const std::string& actor, const std::string& node, absl::Time now);
-  void Staged(const std::string& actor, bool deferred);
+  void Staged(const std::string& actor);
   void Applied(const std::string& actor);
   void Left(const std::string& actor) { actors_.erase(actor); }
 
@@ -40,8 +40,10 @@ class Rollout {
   bool AllStaged(const Topology& topology, std::string* why_not) const;
   // COMMIT was decided and made durable.
   void Commit(absl::Time now);
-  // Actors that have not applied it; none: the rollout is done.
-  std::vector<std::string> NotApplied() const;
+  // Actors that have come so far and no further.
+  std::vector<std::string> At(Stage stage) const;
+  // Committed, and every actor has said that it is in force.
+  bool Done() const { return committed() && At(Stage::kApplied).size() == actors_.size(); }
 
   const Position& position() const { return position_; }
   uint64_t hash() const { return hash_; }
@@ -57,7 +59,6 @@ class Rollout {
   struct Actor {
     std::string node;
     Stage stage = Stage::kAsked;
-    bool deferred = false;
   };
 
   Position position_;

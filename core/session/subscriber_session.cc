@@ -26,14 +26,15 @@ void SubscriberSession::Open(StreamId stream, const SubscriberHello& hello, absl
   ability_ = hello.ability;
   accepts_delta_ = hello.accept_delta;
   placement_ = {hello.placement, hello.placement_hash};
+  advice_ = {};
   grouping_ = {hello.grouping, hello.grouping_hash};
   known_ = hello.placement;
-  deferred_ = false;
   prepared_ = {};
-  sent_placements_ = {{placement_, PlacementMode::kInForce, false}};
-  sent_groupings_ = {{grouping_, PlacementMode::kInForce, false}};
+  sent_placements_ = {{placement_, PlacementMode::kInForce, true}};
+  sent_groupings_ = {{grouping_, PlacementMode::kInForce, true}};
   placement_waits_.reset();
   grouping_waits_.reset();
+  commit_waits_ = false;
   last_sent_ = now;
 }
 
@@ -46,8 +47,19 @@ bool SubscriberSession::Refused(uint64_t hash) const {
   return std::find(refused_.begin(), refused_.end(), hash) != refused_.end();
 }
 
-bool SubscriberSession::WantsPlacement(const Held& plan) const {
-  return plan.position > placement_.position && !Refused(plan.hash);
+bool SubscriberSession::WantsPlacement(const Held& plan, PlacementMode mode) const {
+  const bool news = plan.position > placement_.position &&
+                    (mode != PlacementMode::kAdvisory || plan.position > advice_.position);
+  return news && !Refused(plan.hash);
+}
+
+std::vector<SubscriberSession::Held> SubscriberSession::Bases() const {
+  const bool settled = std::all_of(sent_placements_.begin(), sent_placements_.end(),
+                                   [](const Sent& sent) { return sent.acknowledged; });
+  if (!settled || commit_waits_) {
+    return {};
+  }
+  return {placement_, advice_};
 }
 
 bool SubscriberSession::WantsGrouping(const Held& grouping) const {
@@ -55,7 +67,7 @@ bool SubscriberSession::WantsGrouping(const Held& grouping) const {
 }
 
 void SubscriberSession::SentPlacement(const Held& plan, PlacementMode mode, absl::Time now) {
-  sent_placements_.push_back({plan, mode, false});
+  sent_placements_.push_back({plan, mode});
   if (sent_placements_.size() > kKeptSent) {
     sent_placements_.pop_front();
   }
@@ -67,7 +79,7 @@ void SubscriberSession::SentPlacement(const Held& plan, PlacementMode mode, absl
 }
 
 void SubscriberSession::SentGrouping(const Held& grouping, absl::Time now) {
-  sent_groupings_.push_back({grouping, PlacementMode::kInForce, false});
+  sent_groupings_.push_back({grouping, PlacementMode::kInForce});
   if (sent_groupings_.size() > kKeptSent) {
     sent_groupings_.pop_front();
   }
@@ -97,6 +109,8 @@ SubscriberSession::AckResult SubscriberSession::Take(const PlanAck& ack) {
   if (it == sent.rend()) {
     return {AckMeaning::kEnd, error::UnknownPosition(id_, ack.position)};
   }
+  it->acknowledged =
+      it->acknowledged || ack.phase == AckPhase::kReceived || ack.phase == AckPhase::kNack;
   std::optional<Waiting>& waits =
       ack.subject == AckSubject::kPlacement ? placement_waits_ : grouping_waits_;
   if (waits.has_value() && waits->position <= ack.position) {
@@ -125,7 +139,9 @@ SubscriberSession::AckResult SubscriberSession::TakePlacement(const PlanAck& ack
   }
   switch (ack.phase) {
     case AckPhase::kReceived:
-      if (sent->mode != PlacementMode::kPrepare && ack.position >= placement_.position) {
+      if (sent->mode == PlacementMode::kAdvisory) {
+        advice_ = sent->plan;
+      } else if (sent->mode == PlacementMode::kInForce && ack.position >= placement_.position) {
         placement_ = sent->plan;
       }
       break;
@@ -134,13 +150,19 @@ SubscriberSession::AckResult SubscriberSession::TakePlacement(const PlanAck& ack
       break;
     case AckPhase::kDeferred:
       result.meaning = AckMeaning::kStaged;
-      result.deferred = deferred_ = true;
+      // Asked to stage, it has it ready; told that it is in force, it will run it when it starts
+      // again.
+      if (commit_waits_ || sent->mode == PlacementMode::kInForce) {
+        commit_waits_ = false;
+        result.meaning = AckMeaning::kApplied;
+        placement_ = ack.position >= placement_.position ? sent->plan : placement_;
+      }
       break;
     case AckPhase::kApplied:
+      commit_waits_ = false;
       result.meaning = AckMeaning::kApplied;
       if (ack.position >= placement_.position) {
         placement_ = sent->plan;
-        deferred_ = false;
       }
       break;
     case AckPhase::kRolledBack:

@@ -5,6 +5,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -26,8 +27,8 @@ class SubscriberSession {
   };
   enum class AckMeaning {
     kNothing,
-    kStaged,  // STAGED, or DEFERRED: it will run after the engine's next start
-    kApplied,
+    kStaged,    // or DEFERRED, asked to stage
+    kApplied,   // or DEFERRED, told that it is in force: it will run after the engine's next start
     kRefused,   // NACK: the content will not be sent to it again
     kSendFull,  // NACK of what was decoded wrongly: once more, in full
     kRolledBack,
@@ -37,7 +38,6 @@ class SubscriberSession {
     AckMeaning meaning = AckMeaning::kNothing;
     absl::Status status;
     uint64_t hash = 0;  // of the acknowledged content
-    bool deferred = false;
   };
 
   explicit SubscriberSession(std::string id) : id_(std::move(id)) {}
@@ -47,13 +47,18 @@ class SubscriberSession {
   void Open(StreamId stream, const SubscriberHello& hello, absl::Time now);
   void Close(absl::Time now);
 
-  // Is this content news to it? Never what it refused, never a position at or below what it holds.
-  bool WantsPlacement(const Held& plan) const;
+  // Is this content news to it? Never what it refused, never a position at or below what it holds
+  // in that mode: advice says nothing about what is in force.
+  bool WantsPlacement(const Held& plan, PlacementMode mode) const;
   bool WantsGrouping(const Held& grouping) const;
   bool Refused(uint64_t hash) const;
   // Notes that it was sent.
   void SentPlacement(const Held& plan, PlacementMode mode, absl::Time now);
   void SentGrouping(const Held& grouping, absl::Time now);
+  void SentCommit(absl::Time now) {
+    commit_waits_ = true;
+    last_sent_ = now;
+  }
   void SentOther(absl::Time now) { last_sent_ = now; }
 
   AckResult Take(const PlanAck& ack);
@@ -77,9 +82,10 @@ class SubscriberSession {
   bool accepts_delta() const { return accepts_delta_; }
   // The plan it takes for current: what it runs (actors), or knows (observers).
   const Held& placement() const { return placement_; }
+  // Plans that it surely holds when the next message arrives, to build a delta on; best first. None
+  // while something is under way that may replace what it holds.
+  std::vector<Held> Bases() const;
   const Held& grouping() const { return grouping_; }
-  // Will run its placement only after the engine's next start.
-  bool deferred() const { return deferred_; }
   // What it was last asked to stage; {0, 0}: nothing on this stream.
   const Position& prepared() const { return prepared_; }
   const Position& known() const { return known_; }
@@ -95,6 +101,7 @@ class SubscriberSession {
   struct Sent {
     Held plan;
     PlacementMode mode = PlacementMode::kAdvisory;
+    bool acknowledged = false;
     bool resent_in_full = false;
   };
   struct Waiting {
@@ -111,11 +118,11 @@ class SubscriberSession {
   bool accepts_delta_ = false;
   Incarnations incarnations_;
   std::optional<StreamId> stream_;
-  Held placement_, grouping_;
-  bool deferred_ = false;
+  Held placement_, advice_, grouping_;
   Position prepared_;
   std::deque<Sent> sent_placements_, sent_groupings_;  // on this stream, oldest first
   std::optional<Waiting> placement_waits_, grouping_waits_;
+  bool commit_waits_ = false;
   std::deque<uint64_t> refused_;
   Position known_;
   std::optional<AckPhase> phase_;

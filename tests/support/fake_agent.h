@@ -105,6 +105,8 @@ class FakeReporter {
   uint64_t next_seq() const { return next_seq_; }
   uint64_t steps() const { return steps_; }
   uint64_t lost_steps() const { return lost_steps_; }
+  // Steps that the last window covers.
+  uint64_t base_steps() const { return base_steps_; }
 
  private:
   static constexpr size_t kBuckets = 8;

@@ -36,8 +36,14 @@ class FakeDaemon {
     Restart();
   }
 
-  // A new process on the same store. Streams of the old one are gone.
-  void Restart() {
+  // A new process on the same store. Streams of the old one are gone; of held writes, which nobody
+  // acknowledged, each may have reached the disk or not.
+  void Restart(const std::function<bool()>& reached_disk = [] { return false; }) {
+    for (const effect::StorePlan& write : std::exchange(held_writes_, {})) {
+      if (reached_disk()) {
+        Keep(write.record);
+      }
+    }
     engine_ = std::make_unique<Engine>();
     mail_.clear();
     held_events_.clear();
@@ -68,9 +74,14 @@ class FakeDaemon {
     }
   }
 
-  // Lets held writes or solves go on.
+  // Lets held writes and solves go on.
   void ReleaseHeld() {
     hold_store = hold_solve = false;
+    for (const effect::StorePlan& write : std::exchange(held_writes_, {})) {
+      Keep(write.record);
+      Step(event::PlanStored{write.deployment, write.record.plan->position, absl::OkStatus()});
+    }
+    running_.reset();
     for (Event& event : std::exchange(held_events_, {})) {
       Step(std::move(event));
     }
@@ -89,6 +100,8 @@ class FakeDaemon {
   int solves() const { return solves_; }
   int cancelled() const { return cancelled_; }
 
+  // See every record when its write is asked for, and when it becomes durable.
+  std::function<void(const PlanRecord&)> on_write, on_keep;
   bool fail_store = false;
   bool hold_store = false, hold_solve = false;
 
@@ -111,8 +124,10 @@ class FakeDaemon {
     } else {
       done.plan = plan.status();
     }
-    Later(hold_solve, std::move(done));
-    if (!hold_solve) {
+    if (hold_solve) {
+      held_events_.push_back(std::move(done));
+    } else {
+      events_.push_back(std::move(done));
       running_.reset();
     }
   }
@@ -121,27 +136,37 @@ class FakeDaemon {
     running_.reset();
   }
   void Carry(effect::StorePlan& e) {
+    if (on_write) {
+      on_write(e.record);
+    }
+    if (hold_store) {
+      held_writes_.push_back(e);
+      return;
+    }
     event::PlanStored done{e.deployment, e.record.plan->position, absl::OkStatus()};
     if (fail_store) {
       done.status = absl::ResourceExhaustedError("disk full");
     } else {
       Keep(e.record);
     }
-    Later(hold_store, std::move(done));
+    events_.push_back(std::move(done));
   }
   void Carry(effect::StoreState& e) { stored_.state = e.state; }
-  void Carry(effect::UseGrouping& e) { grouping_ = e; }
+  void Carry(effect::UseGrouping& e) {
+    grouping_ = e;
+    const bool committed =
+        std::any_of(stored_.records.begin(), stored_.records.end(), [&](const PlanRecord& record) {
+          return record.committed && record.plan->position == e.plan->position;
+        });
+    EXPECT_TRUE(committed) << "a grouping is used before its placement is committed";
+  }
   void Carry(effect::CommandDone& e) { commands_.push_back(e); }
   void Carry(effect::Log& e) { logs_.push_back(e); }
 
-  void Later(bool hold, Event event) {
-    if (hold) {
-      held_events_.push_back(std::move(event));
-    } else {
-      events_.push_back(std::move(event));
-    }
-  }
   void Keep(const PlanRecord& record) {
+    if (on_keep) {
+      on_keep(record);
+    }
     for (PlanRecord& old : stored_.records) {
       if (old.plan->position == record.plan->position) {
         EXPECT_EQ(old.content_hash, record.content_hash) << "a position is used twice";
@@ -180,6 +205,7 @@ class FakeDaemon {
   uint64_t next_stream_ = 1;
   std::deque<Event> events_;
   std::vector<Event> held_events_;
+  std::vector<effect::StorePlan> held_writes_;
   std::map<StreamId, Mailbox> mail_;
   StoredDeployment stored_;
   std::vector<effect::CommandDone> commands_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "core/model/plan.h"
 
 namespace advisor::testing {
@@ -40,7 +41,7 @@ inline Grouping ByDomain(const ModelSpec& model, const Topology& topology, int d
   g.node_share.assign(g.nodes, 1.0f / static_cast<float>(g.nodes));
   g.load_slack = 1;
   for (int d = 0; d < domains; ++d) {
-    g.domains.push_back("d" + std::to_string(d));
+    g.domains.push_back(absl::StrCat("d", d));
     for (int n = 0; n < g.nodes; ++n) {
       g.domain_cost.push_back(n == d * g.nodes / domains ? 0.0f : 1.0f);
     }

@@ -83,14 +83,12 @@ class FakeSubscriber {
     const Position position = update.plan->position;
     const uint64_t hash = PlacementHash(*update.plan);
     EXPECT_GE(position, applied()) << id_ << ": a position fell";
-    EXPECT_FALSE(refused_.contains(hash)) << id_ << ": refused content came again";
     if (update.base != nullptr) {
       const Position base = update.base->position;
       EXPECT_TRUE(base == applied() || (advice_ != nullptr && base == advice_->position))
           << id_ << ": a delta against what it does not hold";
     }
     if (refuses_all || refuses.contains(hash)) {
-      refused_.insert(hash);
       PlanAck nack = MakeAck(position, AckPhase::kNack);
       nack.nack = NackReason::kOutOfMemory;
       nack.nack_message = "no room";
@@ -144,7 +142,6 @@ class FakeSubscriber {
   Role role_;
   std::shared_ptr<const Plan> in_force_, staged_, advice_;
   Position grouping_;
-  std::set<uint64_t> refused_;
 };
 
 }  // namespace advisor::testing

@@ -8,7 +8,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 class RolloutTest : public ::testing::Test {
  protected:
@@ -22,13 +21,13 @@ class RolloutTest : public ::testing::Test {
 TEST_F(RolloutTest, EveryActorAndEveryNodeMustHaveStaged) {
   EXPECT_FALSE(rollout_.Running());
   rollout_.Ask("a", "node-0", now_);
-  rollout_.Staged("a", false);
+  rollout_.Staged("a");
   EXPECT_FALSE(Ready());
   EXPECT_THAT(missing_, HasSubstr("node \"node-1\""));
   rollout_.Ask("b", "node-1", now_);
   EXPECT_FALSE(Ready());
   EXPECT_THAT(missing_, HasSubstr("\"b\" has not staged"));
-  rollout_.Staged("b", false);
+  rollout_.Staged("b");
   EXPECT_TRUE(Ready());
   rollout_.Ask("c", "node-1", now_);  // joins late: must stage too
   EXPECT_FALSE(Ready());
@@ -37,8 +36,8 @@ TEST_F(RolloutTest, EveryActorAndEveryNodeMustHaveStaged) {
 TEST_F(RolloutTest, WhoLeavesTakesItsStagingAlong) {
   rollout_.Ask("a", "node-0", now_);
   rollout_.Ask("b", "node-1", now_);
-  rollout_.Staged("a", false);
-  rollout_.Staged("b", false);
+  rollout_.Staged("a");
+  rollout_.Staged("b");
   rollout_.Left("b");
   EXPECT_FALSE(Ready());
 }
@@ -46,20 +45,23 @@ TEST_F(RolloutTest, WhoLeavesTakesItsStagingAlong) {
 TEST_F(RolloutTest, AnActorWithoutNodeSpeaksForAll) {
   rollout_.Ask("group", "", now_);
   EXPECT_FALSE(Ready());
-  rollout_.Staged("group", false);
+  rollout_.Staged("group");
   EXPECT_TRUE(Ready());
 }
 
-TEST_F(RolloutTest, DoneWhenAllApplyExceptThoseThatWaitForARestart) {
+TEST_F(RolloutTest, DoneWhenAllApply) {
   rollout_.Ask("a", "node-0", now_);
   rollout_.Ask("b", "node-1", now_);
-  rollout_.Staged("a", false);
-  rollout_.Staged("b", true);
+  rollout_.Staged("a");
+  rollout_.Staged("b");
   EXPECT_TRUE(Ready());
   rollout_.Commit(now_);
-  EXPECT_THAT(rollout_.NotApplied(), ElementsAre("a"));
+  EXPECT_THAT(rollout_.At(Rollout::Stage::kStaged), ElementsAre("a", "b"));
   rollout_.Applied("a");
-  EXPECT_THAT(rollout_.NotApplied(), IsEmpty());
+  EXPECT_THAT(rollout_.At(Rollout::Stage::kStaged), ElementsAre("b"));
+  EXPECT_FALSE(rollout_.Done());
+  rollout_.Applied("b");
+  EXPECT_TRUE(rollout_.Done());
 }
 
 TEST_F(RolloutTest, TimeRunsFromTheFirstPrepareAndAnewFromCommit) {

@@ -41,10 +41,10 @@ class SubscriberSessionTest : public ::testing::Test {
 
 TEST_F(SubscriberSessionTest, WantsOnlyWhatIsGreater) {
   Open({0, 1}, {1, 5});
-  EXPECT_FALSE(session_.WantsPlacement({{1, 5}, 7}));
-  EXPECT_FALSE(session_.WantsPlacement({{1, 4}, 7}));
-  EXPECT_TRUE(session_.WantsPlacement({{1, 6}, 7}));
-  EXPECT_TRUE(session_.WantsPlacement({{2, 1}, 7}));
+  EXPECT_FALSE(session_.WantsPlacement({{1, 5}, 7}, PlacementMode::kInForce));
+  EXPECT_FALSE(session_.WantsPlacement({{1, 4}, 7}, PlacementMode::kInForce));
+  EXPECT_TRUE(session_.WantsPlacement({{1, 6}, 7}, PlacementMode::kInForce));
+  EXPECT_TRUE(session_.WantsPlacement({{2, 1}, 7}, PlacementMode::kInForce));
 }
 
 TEST_F(SubscriberSessionTest, PreparedIsNotHeldBeforeItIsApplied) {
@@ -59,14 +59,46 @@ TEST_F(SubscriberSessionTest, PreparedIsNotHeldBeforeItIsApplied) {
   EXPECT_EQ(session_.placement().hash, 9u);
 }
 
+TEST_F(SubscriberSessionTest, AdviceSaysNothingAboutWhatIsInForce) {
+  Open();
+  session_.SentPlacement({{1, 5}, 9}, PlacementMode::kAdvisory, now_);
+  Ack({1, 5}, AckPhase::kReceived);
+  EXPECT_FALSE(session_.WantsPlacement({{1, 4}, 8}, PlacementMode::kAdvisory));
+  EXPECT_TRUE(session_.WantsPlacement({{1, 4}, 8}, PlacementMode::kInForce));
+}
+
+TEST_F(SubscriberSessionTest, DeferredMeansReadyOrInForceByWhatWasAsked) {
+  Open();
+  session_.SentPlacement({{1, 1}, 9}, PlacementMode::kPrepare, now_);
+  EXPECT_EQ(Ack({1, 1}, AckPhase::kDeferred).meaning, Meaning::kStaged);
+  EXPECT_EQ(session_.placement().position, Position{});
+  session_.SentCommit(now_);
+  EXPECT_EQ(Ack({1, 1}, AckPhase::kDeferred).meaning, Meaning::kApplied);
+  EXPECT_EQ(session_.placement().position, (Position{1, 1}));
+}
+
+TEST_F(SubscriberSessionTest, NoDeltaWhileSomethingIsUnderWay) {
+  Open({0, 1}, {1, 1});
+  EXPECT_EQ(session_.Bases().front().position, (Position{1, 1}));
+  session_.SentPlacement({{1, 2}, 9}, PlacementMode::kPrepare, now_);
+  EXPECT_TRUE(session_.Bases().empty());
+  Ack({1, 2}, AckPhase::kReceived);
+  Ack({1, 2}, AckPhase::kStaged);
+  EXPECT_EQ(session_.Bases().front().position, (Position{1, 1}));
+  session_.SentCommit(now_);
+  EXPECT_TRUE(session_.Bases().empty());
+  Ack({1, 2}, AckPhase::kApplied);
+  EXPECT_EQ(session_.Bases().front().position, (Position{1, 2}));
+}
+
 TEST_F(SubscriberSessionTest, RefusedContentIsNeverWantedAgain) {
   Open();
   session_.SentPlacement({{1, 1}, 9}, PlacementMode::kAdvisory, now_);
   EXPECT_EQ(Ack({1, 1}, AckPhase::kNack, NackReason::kOutOfMemory).meaning, Meaning::kRefused);
-  EXPECT_FALSE(session_.WantsPlacement({{1, 2}, 9}));
-  EXPECT_TRUE(session_.WantsPlacement({{1, 2}, 10}));
+  EXPECT_FALSE(session_.WantsPlacement({{1, 2}, 9}, PlacementMode::kInForce));
+  EXPECT_TRUE(session_.WantsPlacement({{1, 2}, 10}, PlacementMode::kInForce));
   Open({0, 2});  // nor by a later process of the same subscriber
-  EXPECT_FALSE(session_.WantsPlacement({{1, 2}, 9}));
+  EXPECT_FALSE(session_.WantsPlacement({{1, 2}, 9}, PlacementMode::kInForce));
 }
 
 TEST_F(SubscriberSessionTest, AHashMismatchIsAnsweredInFullOnce) {
