@@ -9,16 +9,19 @@
 
 namespace advisor {
 
-// Places experts for homes given in the pool's order and says how requests find their node: fills
-// placement, remote choice and grouping. Called from many threads.
-using BuildForHomes = std::function<SolveResult(const std::vector<NodeId>& homes)>;
+// A solution for one grouping of the requests and what it costs, in any unit.
+struct Grouped {
+  SolveResult result;  // placement, remote choice, grouping and homes
+  double cost = 0;
+};
 
 // Groups requests by K-means, K being 1, 2 and 4 times the nodes, each from several seeds (by
-// effort), and keeps the build with the fewest remote visits (remote activations, where only sums
-// are known) when the solver's own requests are assigned one by one by their prompts.
+// effort), and keeps the cheapest of what `build` makes of their homes, which come in the order of
+// the groups' requests. `build` is called from many threads.
 SolveResult SolveByBestGrouping(const Problem& problem, const SolveParams& params,
-                                const TokenPool& pool, const RequestGroups& groups,
-                                const BuildForHomes& build, ParallelFor& parallel);
+                                const RequestGroups& groups,
+                                const std::function<Grouped(const std::vector<NodeId>&)>& build,
+                                ParallelFor& parallel);
 
 // Homes in the pool's order as homes of the traffic's requests.
 std::vector<NodeId> InTrafficOrder(const TokenPool& pool, const std::vector<NodeId>& homes);

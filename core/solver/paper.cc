@@ -7,7 +7,8 @@
 //
 // What the paper leaves open, and what is done here:
 // - The signature concatenates all layers. A pool that serves prefill alone clusters by prefill.
-// - K and the seeds: see SolveByBestGrouping.
+// - K and the seeds: see SolveByBestGrouping; the best is the one under which the solver's own
+//   requests, assigned one by one by their prompts, cause the fewest remote visits.
 // - Clusters go to nodes by falling token demand, each to the node with the least demand for its
 //   GPUs. K-means ignores demand, so requests are then given to the node of the most similar
 //   centroid within a slack of an even share, and centroids and homes are settled in turn.
@@ -22,6 +23,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "core/base/check.h"
 #include "core/grouping/assigner.h"
 #include "core/solver/best_grouping.h"
 #include "core/solver/demand.h"
@@ -85,19 +87,20 @@ Placement PlaceAllByUsage(const Problem& problem, const SolveParams& params,
 // prompt's best node and its second.
 constexpr double kPriceOfAllowance = 2;
 
-double MeanRegret(const TokenPool& pool, const Grouping& grouping) {
+double MeanRegret(const Grouping& grouping, const std::vector<Prompt>& prompts) {
   const Assigner assigner(grouping, grouping.nodes);
   double sum = 0;
-  for (const Request* request : pool.requests) {
-    const std::vector<Choice> ranked = assigner.Rank(PromptOf(*pool.model, *request));
+  for (const Prompt& prompt : prompts) {
+    const std::vector<Choice> ranked = assigner.Rank(prompt);
     sum += ranked.size() > 1 ? ranked[1].cost - ranked[0].cost : 0;
   }
-  return pool.requests.empty() ? 0 : sum / static_cast<double>(pool.requests.size());
+  return prompts.empty() ? 0 : sum / static_cast<double>(prompts.size());
 }
 
-// `homes` in the pool's order.
-Grouping GroupByCentroids(const Problem& problem, const SolveParams& params, const TokenPool& pool,
-                          const Signatures& signatures, const std::vector<NodeId>& homes) {
+// The affinity is the centroid of a node's requests, of unit length, negative. `homes` in the order
+// of the signatures.
+Grouping GroupByCentroids(const Problem& problem, const Signatures& signatures,
+                          const std::vector<NodeId>& homes) {
   const size_t nodes = problem.topology.node_count();
   std::vector<double> centroid(signatures.dimensions * nodes, 0), square(nodes, 0);
   for (size_t i = 0; i < homes.size(); ++i) {
@@ -117,9 +120,27 @@ Grouping GroupByCentroids(const Problem& problem, const SolveParams& params, con
     const double length = std::sqrt(square[k % nodes]);
     g.affinity.push_back(length > 0 ? static_cast<float>(-centroid[k] / length) : 0.0f);
   }
-  SetLoadModel(problem.topology, problem.traffic, params.phase, &g);
-  g.load_price = static_cast<float>(kPriceOfAllowance * MeanRegret(pool, g));
   return g;
+}
+
+// What `result` costs the pool's requests when they are assigned one by one: remote visits, or
+// remote activations where only sums are known. In the pool's order, so that the order of arrival
+// does not matter.
+double CostOneByOne(const Problem& problem, const SolveParams& params, const TokenPool& pool,
+                    const std::vector<Prompt>& prompts, const SolveResult& result) {
+  Plan plan;
+  plan.model = problem.model;
+  plan.topology = problem.topology;
+  plan.placement = result.placement;
+  Assigner assigner(result.grouping, problem.topology.node_count());
+  std::vector<NodeId> homes;
+  for (const Prompt& prompt : prompts) {
+    homes.push_back(assigner.Assign(prompt).node);
+  }
+  const absl::StatusOr<Figures> figures =
+      Evaluate(plan, problem.traffic, InTrafficOrder(pool, homes), {params.phase, params.dispatch});
+  ADVISOR_CHECK(figures.ok());
+  return figures->remote_visits_per_token_layer.value_or(figures->remote_activation_ratio);
 }
 
 }  // namespace
@@ -134,13 +155,22 @@ absl::StatusOr<SolveResult> SolvePaper(const Problem& problem, const SolveParams
   std::iota(layers.begin(), layers.end(), 0);
   const Signatures signatures = MakeSignatures(signed_tokens, layers);
   const RequestGroups groups(signatures, pool.demand, NodeShares(problem.topology), parallel);
+  std::vector<Prompt> prompts;
+  for (const Request* request : pool.requests) {
+    prompts.push_back(PromptOf(problem.model, *request));
+  }
   const auto build = [&](const std::vector<NodeId>& homes) {
-    SolveResult result;
-    result.placement = PlaceAllByUsage(problem, params, InTrafficOrder(pool, homes));
-    result.grouping = GroupByCentroids(problem, params, pool, signatures, homes);
-    return result;
+    Grouped out;
+    out.result.homes = InTrafficOrder(pool, homes);
+    out.result.placement = PlaceAllByUsage(problem, params, out.result.homes);
+    Grouping& grouping = out.result.grouping;
+    grouping = GroupByCentroids(problem, signatures, homes);
+    SetLoadModel(problem.topology, problem.traffic, params.phase, &grouping);
+    grouping.load_price = static_cast<float>(kPriceOfAllowance * MeanRegret(grouping, prompts));
+    out.cost = CostOneByOne(problem, params, pool, prompts, out.result);
+    return out;
   };
-  return SolveByBestGrouping(problem, params, pool, groups, build, parallel);
+  return SolveByBestGrouping(problem, params, groups, build, parallel);
 }
 
 }  // namespace advisor

@@ -103,10 +103,9 @@ absl::StatusOr<SolveResult> SolveBy(const Problem& problem, const SolveParams& p
     case Method::kPaper:
       return SolvePaper(problem, params, parallel);
     case Method::kGreedyCoactivation:
-      break;
+      return SolveGreedyCoactivation(problem, params, parallel);
   }
-  return absl::UnimplementedError(
-      absl::StrFormat("method %s is not built in", ToString(params.method)));
+  return absl::InvalidArgumentError("unknown method");
 }
 
 // The result as a plan, for the checks and figures that plans have.
