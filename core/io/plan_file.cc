@@ -312,17 +312,21 @@ std::string PlanToJson(const Plan& plan) {
   return absl::StrCat(text, "\n}\n");
 }
 
-absl::StatusOr<Plan> ParsePlan(const std::string& json, const std::string& name) {
+absl::StatusOr<Plan> ParsePlan(const std::string& json, const std::string& name,
+                               const ModelSpec& defaults) {
   ASSIGN_OR_RETURN(const Json document, ParseJson(json, name));
   JsonObject root(document, name);
   Plan plan;
+  plan.model.hidden_size = defaults.hidden_size;
+  plan.model.dispatch_bytes_per_value = defaults.dispatch_bytes_per_value;
+  plan.model.combine_bytes_per_value = defaults.combine_bytes_per_value;
   RETURN_IF_ERROR(ReadFields(root, &plan));
   return plan;
 }
 
-absl::StatusOr<Plan> ReadPlan(const std::string& path) {
+absl::StatusOr<Plan> ReadPlan(const std::string& path, const ModelSpec& defaults) {
   ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path));
-  return ParsePlan(text, path);
+  return ParsePlan(text, path, defaults);
 }
 
 absl::Status WritePlan(const std::string& path, const Plan& plan) {

@@ -14,8 +14,11 @@ namespace advisor {
 // Plan files (JSON, format "moe-placement-plan" version 1). Reading validates (see Validate(Plan));
 // unknown keys are ignored, so that newer files can be read. Errors name file, key, what was got
 // and the limit.
-absl::StatusOr<Plan> ReadPlan(const std::string& path);
-absl::StatusOr<Plan> ParsePlan(const std::string& json, const std::string& name);
+// Where the plan's model leaves hidden_size or the bytes per value out, those of `defaults` hold:
+// the trace's, when a plan is judged on one.
+absl::StatusOr<Plan> ReadPlan(const std::string& path, const ModelSpec& defaults = {});
+absl::StatusOr<Plan> ParsePlan(const std::string& json, const std::string& name,
+                               const ModelSpec& defaults = {});
 std::string PlanToJson(const Plan& plan);
 // Replaces `path` atomically: temporary file in the same folder, fsync, rename.
 absl::Status WritePlan(const std::string& path, const Plan& plan);

@@ -1,0 +1,37 @@
+#ifndef ADVISOR_CLIENT_CTL_TABLE_H_
+#define ADVISOR_CLIENT_CTL_TABLE_H_
+
+#include <string>
+#include <vector>
+
+#include "core/model/figures.h"
+
+namespace advisor::client {
+
+// Aligned plain text: the first column to the left, the others to the right, two spaces between.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> titles);
+  void AddRow(std::vector<std::string> cells);  // as many as titles
+  std::string ToText() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;  // titles first
+};
+
+// One decimal: 0.2846 is "28.5 %".
+std::string Percent(double ratio);
+
+// Figures side by side: a row per figure under the contract's names, a column per entry. What no
+// column has is left out.
+struct FiguresColumn {
+  std::string title;
+  Figures figures;
+  Figures spread = {};  // standard deviations, shown where `runs` > 1
+  int runs = 1;
+};
+std::string FiguresTable(const std::vector<FiguresColumn>& columns);
+
+}  // namespace advisor::client
+
+#endif  // ADVISOR_CLIENT_CTL_TABLE_H_
