@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
+#include "core/solver/bounds.h"
 #include "core/solver/methods.h"
 
 namespace advisor {
@@ -147,6 +148,8 @@ absl::StatusOr<SolveResult> Solve(const Problem& problem, const SolveParams& par
       result.layers_over_cap.push_back(static_cast<int>(l));
     }
   }
+  result.bounds = LowerBounds(problem, params, result.homes, parallel);
+  result.bounds.gap_ratio = GapRatio(problem, params, result.bounds, *layers);
   return result;
 }
 

@@ -1,0 +1,229 @@
+#include "core/solver/bounds.h"
+
+#include <algorithm>
+#include <numeric>
+#include <queue>
+#include <utility>
+#include <vector>
+
+#include "core/solver/demand.h"
+#include "core/solver/local_optimum.h"
+
+namespace advisor {
+namespace {
+
+struct LayerBounds {
+  double remote_activations = 0;
+  double visits = 0;
+  double node_load = 1, gpu_load = 1;
+};
+
+// The least that the largest load per copy can be: one copy each, then spare slots one at a time to
+// the expert with most load per copy, none having more than `most` copies. (Optimal: as long as the
+// hottest expert can have another copy, any better allocation gives it one.)
+double LeastLargestShare(absl::Span<const double> load, int slots, int most) {
+  std::priority_queue<std::pair<double, int>> hottest;  // load per copy, copies
+  for (double x : load) {
+    hottest.emplace(x, 1);
+  }
+  for (int spare = slots - static_cast<int>(load.size()); spare > 0; --spare) {
+    const auto [share, copies] = hottest.top();
+    if (copies == most) {
+      break;
+    }
+    hottest.pop();
+    hottest.emplace(share * copies / (copies + 1), copies + 1);
+  }
+  return hottest.top().first;
+}
+
+void BoundLoads(const Topology& topology, absl::Span<const double> load, LayerBounds* out) {
+  const double mean = std::accumulate(load.begin(), load.end(), 0.0) / topology.gpu_count();
+  if (!(mean > 0)) {
+    return;
+  }
+  int most_gpus = 0;
+  for (const NodeSpec& node : topology.nodes()) {
+    most_gpus = std::max(most_gpus, node.gpus);
+  }
+  const int slots = topology.slot_count();
+  out->gpu_load = std::max(1.0, LeastLargestShare(load, slots, topology.gpu_count()) / mean);
+  out->node_load =
+      std::max(1.0, LeastLargestShare(load, slots, topology.node_count()) / most_gpus / mean);
+}
+
+// Tokens of one layer by home, each with its weight on one of its experts, [nodes, experts]: on the
+// one that carries least of the home's tokens so far. A second pass evens out what came first.
+std::vector<double> SpreadTokens(const Problem& problem, PhaseFilter phase,
+                                 absl::Span<const NodeId> homes, int layer) {
+  constexpr int kPasses = 2;
+  const ModelSpec& model = problem.model;
+  std::vector<double> on(size_t(problem.topology.node_count()) * model.experts, 0);
+  std::vector<uint16_t> carrier;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    size_t next = 0;
+    for (size_t r = 0; r < homes.size(); ++r) {
+      const Request& request = problem.traffic.requests[r];
+      double* row = &on[size_t(homes[r].value()) * model.experts];
+      if (request.counts_only()) {
+        continue;
+      }
+      for (int t = request.first_token(phase); t < request.end_token(phase); ++t, ++next) {
+        const uint16_t* ids = request.token(model, t, layer);
+        if (pass == 0) {
+          carrier.push_back(ids[0]);
+        } else {
+          row[carrier[next]] -= request.weight;
+        }
+        for (int i = 0; i < model.top_k; ++i) {
+          if (row[ids[i]] < row[carrier[next]]) {
+            carrier[next] = ids[i];
+          }
+        }
+        row[carrier[next]] += request.weight;
+      }
+    }
+  }
+  return on;
+}
+
+double Sum(absl::Span<const double> x) { return std::accumulate(x.begin(), x.end(), 0.0); }
+
+class TrafficBounds {
+ public:
+  TrafficBounds(const Problem& problem, PhaseFilter phase, absl::Span<const NodeId> homes)
+      : problem_(problem), phase_(phase), homes_(homes) {
+    for (int n = 0; n < problem.topology.node_count(); ++n) {
+      capacity_.push_back(problem.topology.slots_on(NodeId(n)));
+    }
+    for (const Request& request : problem.traffic.requests) {
+      has_sums_ |= request.counts_only();
+    }
+  }
+
+  void Bound(const Demand& demand, int l, LayerBounds* out) const {
+    const int experts = demand.experts;
+    const absl::Span<const double> all(demand.row(l, 0), size_t(demand.nodes) * experts);
+    out->remote_activations = Remote(all);
+    const std::vector<double> spread = SpreadTokens(problem_, phase_, homes_, l);
+    const int carried =
+        std::min(problem_.model.top_k, *std::max_element(capacity_.begin(), capacity_.end()));
+    const double of_tokens = has_sums_ ? Remote(TokenDemand(l)) : out->remote_activations;
+    out->visits = std::max(of_tokens / carried, Remote(spread));
+  }
+
+ private:
+  double Remote(absl::Span<const double> demand) const {
+    return Sum(demand) - MostServedAtHome(demand, capacity_, problem_.model.experts);
+  }
+
+  // Demand of the tokens alone: sums cause no visits.
+  std::vector<double> TokenDemand(int l) const {
+    const int experts = problem_.model.experts;
+    std::vector<double> demand(capacity_.size() * experts, 0), counts(experts);
+    for (size_t r = 0; r < homes_.size(); ++r) {
+      const Request& request = problem_.traffic.requests[r];
+      if (!request.counts_only()) {
+        counts.assign(experts, 0);
+        AddCounts(problem_.model, request, phase_, l, counts.data());
+        for (int e = 0; e < experts; ++e) {
+          demand[size_t(homes_[r].value()) * experts + e] += request.weight * counts[e];
+        }
+      }
+    }
+    return demand;
+  }
+
+  const Problem& problem_;
+  const PhaseFilter phase_;
+  absl::Span<const NodeId> homes_;
+  std::vector<int> capacity_;  // [nodes] experts of a layer that fit
+  bool has_sums_ = false;
+};
+
+double WholeTokens(const Traffic& traffic, PhaseFilter phase) {
+  double tokens = 0;
+  for (const Request& r : traffic.requests) {
+    tokens += r.counts_only() ? 0 : r.weight * r.tokens_in(phase);
+  }
+  return tokens;
+}
+
+}  // namespace
+
+Bounds LowerBounds(const Problem& problem, const SolveParams& params,
+                   absl::Span<const NodeId> homes, ParallelFor& parallel) {
+  const int layers = problem.model.moe_layers;
+  const bool traffic_too = params.objective != Objective::kBalance;
+  const Demand demand =
+      DemandByHome(problem.traffic, homes, problem.topology.node_count(), params.phase, parallel);
+  const TrafficBounds traffic(problem, params.phase, homes);
+  std::vector<LayerBounds> of_layer(layers);
+  parallel.Run(layers, [&](int l) {
+    std::vector<double> load(demand.experts, 0);
+    for (int h = 0; h < demand.nodes; ++h) {
+      for (int e = 0; e < demand.experts; ++e) {
+        load[e] += demand.row(l, h)[e];
+      }
+    }
+    BoundLoads(problem.topology, load, &of_layer[l]);
+    if (traffic_too) {
+      traffic.Bound(demand, l, &of_layer[l]);
+    }
+  });
+
+  Bounds bounds;
+  const double activations = Sum(demand.cells);
+  if (!(activations > 0)) {
+    return bounds;
+  }
+  LayerBounds mean{0, 0, 0, 0};
+  for (const LayerBounds& b : of_layer) {
+    mean.remote_activations += b.remote_activations / layers;
+    mean.visits += b.visits / layers;
+    mean.node_load += b.node_load / layers;
+    mean.gpu_load += b.gpu_load / layers;
+  }
+  bounds.node_load_mean = mean.node_load;
+  bounds.gpu_load_mean = mean.gpu_load;
+  const double tokens = WholeTokens(problem.traffic, params.phase);
+  if (traffic_too) {
+    bounds.remote_activation_ratio =
+        std::max(0.0, mean.remote_activations / (activations / layers));
+  }
+  if (traffic_too && tokens > 0) {
+    bounds.remote_visits_per_token_layer = std::max(0.0, mean.visits / tokens);
+    bounds.internode_bytes_per_token =
+        *bounds.remote_visits_per_token_layer * layers * problem.model.BytesPerVisit();
+  }
+  return bounds;
+}
+
+std::optional<double> GapRatio(const Problem& problem, const SolveParams& params,
+                               const Bounds& bounds, absl::Span<const LayerFigures> layers) {
+  double visits = 0, remote = 0, activations = 0, gpu_load = 0;
+  for (const LayerFigures& l : layers) {
+    visits += l.visits;
+    remote += l.remote_activations;
+    activations += l.activations;
+    gpu_load += l.gpu_load;
+  }
+  const double count = static_cast<double>(layers.size());
+  std::optional<double> bound;
+  double value = 0;
+  if (params.objective == Objective::kBalance) {
+    bound = bounds.gpu_load_mean;
+    value = gpu_load / count;
+  } else if (params.objective == Objective::kInternodeBytes) {
+    bound = bounds.remote_visits_per_token_layer;
+    value = bound.has_value() ? visits / count / WholeTokens(problem.traffic, params.phase)
+                              : remote / activations;
+    bound = bound.has_value() ? bound : bounds.remote_activation_ratio;
+  }
+  if (!bound.has_value()) {
+    return std::nullopt;
+  }
+  return value > 0 ? std::max(0.0, (value - *bound) / value) : 0;
+}
+
+}  // namespace advisor
