@@ -49,5 +49,15 @@ TEST(SimTest, InvariantsHoldInEveryHistory) {
   RecordProperty("daemon_restarts", all.daemon_restarts);
 }
 
+TEST(SimTest, TheSameSeedGivesTheSameHistory) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    testing::World first(seed), second(seed);
+    first.Run(200);
+    second.Run(200);
+    ASSERT_EQ(first.Log(), second.Log()) << "ADVISOR_SIM_SEED=" << seed;
+    EXPECT_FALSE(first.Log().empty());
+  }
+}
+
 }  // namespace
 }  // namespace advisor

@@ -95,6 +95,14 @@ void World::Run(int ticks) {
   CheckAgreement();
 }
 
+std::vector<std::string> World::Log() {
+  std::vector<std::string> lines;
+  for (const effect::Log& line : daemon_.logs()) {
+    lines.push_back(line.text);
+  }
+  return lines;
+}
+
 void World::Tick(bool calm) {
   ++ticks_;
   if (!calm) {

@@ -36,6 +36,8 @@ class World {
         duplicates = 0, quarantined = 0, failed_writes = 0;
   };
   const Seen& seen() const { return seen_; }
+  // Every line the daemon logged, with the numbers behind its decisions.
+  std::vector<std::string> Log();
 
  private:
   static constexpr int kNodes = 3;

@@ -6,12 +6,15 @@
 #include "tests/support/fake_plan.h"
 #include "tests/support/random_traffic.h"
 #include "tests/support/reports.h"
+#include "tests/support/status_matchers.h"
 
 namespace advisor {
 namespace {
 
-using testing::FakeDaemon;
+using ::testing::HasSubstr;
 using ::testing::SizeIs;
+using testing::FakeDaemon;
+using testing::StatusIs;
 
 // Two nodes, two domains, tiny windows.
 class EngineTest : public ::testing::Test {
@@ -76,6 +79,29 @@ class EngineTest : public ::testing::Test {
     ack.phase = phase;
     daemon_.Step(event::SubscriberAcked{subscribers_[n], ack});
   }
+  // Both actors take the latest placement.
+  void Adopt() {
+    const Position position = daemon_.Status().position;
+    for (const AckPhase phase : {AckPhase::kReceived, AckPhase::kStaged, AckPhase::kApplied}) {
+      Ack(0, position, phase);
+      Ack(1, position, phase);
+    }
+  }
+  const absl::Status& EndOf(StreamId stream) {
+    static const absl::Status kOpen;
+    const auto& ended = daemon_.mail(stream).ended;
+    return ended.has_value() ? *ended : kOpen;
+  }
+  template <typename M>
+  std::vector<M> MailTo(StreamId stream) {
+    std::vector<M> messages;
+    for (const SubscriberMessage& message : daemon_.mail(stream).subscriber) {
+      if (const M* m = std::get_if<M>(&message)) {
+        messages.push_back(*m);
+      }
+    }
+    return messages;
+  }
 
   Deployment deployment_;
   DeploymentOptions options_;
@@ -115,6 +141,269 @@ TEST_F(EngineTest, FirstPlanIsStagedCommittedAndInForce) {
     Ack(n, position, AckPhase::kApplied);
   }
   EXPECT_EQ(daemon_.Status().counters.rollouts_committed, 1u);
+}
+
+TEST_F(EngineTest, StreamsAreRefusedWithTheReason) {
+  Start();
+  const StreamId stream = daemon_.NewStream();
+  daemon_.Step(event::ReporterOpened{stream, {"other", "a", {1, 1}, 0, "node-0", 1}});
+  EXPECT_THAT(EndOf(stream), StatusIs(absl::StatusCode::kNotFound, HasSubstr("\"other\"")));
+  const StreamId node = daemon_.NewStream();
+  daemon_.Step(event::ReporterOpened{node, {"chat", "a", {1, 1}, 0, "node-7", 1}});
+  EXPECT_THAT(EndOf(node),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("\"node-7\"")));
+  const StreamId model = daemon_.NewStream();
+  daemon_.Step(event::ReporterOpened{model, {"chat", "a", {1, 1}, 77, "node-0", 1}});
+  EXPECT_THAT(EndOf(model),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("MODEL_MISMATCH")));
+  const StreamId subscriber = daemon_.NewStream();
+  SubscriberHello hello;
+  hello.deployment = "chat";
+  hello.subscriber_id = "s";
+  hello.model_fingerprint = 77;
+  daemon_.Step(event::SubscriberOpened{subscriber, hello});
+  EXPECT_THAT(EndOf(subscriber),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("MODEL_MISMATCH")));
+}
+
+TEST_F(EngineTest, ASecondStreamOfTheSameProcessSupersedesTheFirst) {
+  Start();
+  const StreamId reports = reporters_[0], plans = subscribers_[0];
+  OpenReporter(0);
+  OpenSubscriber(0);
+  EXPECT_THAT(EndOf(reports), StatusIs(absl::StatusCode::kAborted, HasSubstr("SUPERSEDED")));
+  EXPECT_THAT(EndOf(plans), StatusIs(absl::StatusCode::kAborted, HasSubstr("SUPERSEDED")));
+  Report(2);
+  EXPECT_EQ(daemon_.Status().counters.frames_applied, 4u);
+}
+
+TEST_F(EngineTest, AResultForAnotherTopologyIsDroppedAndCounted) {
+  Start();
+  daemon_.hold_solve = true;
+  Report(10);
+  EXPECT_TRUE(daemon_.Status().solving);
+  deployment_.topology = *Topology::Uniform(2, 2, 5);
+  daemon_.Step(event::UpdateDeployment{deployment_, options_});
+  EXPECT_FALSE(daemon_.Status().solving);
+  EXPECT_EQ(daemon_.cancelled(), 1);
+  daemon_.ReleaseHeld();
+  EXPECT_EQ(daemon_.Status().counters.solves_stale, 1u);
+  EXPECT_EQ(daemon_.Status().counters.plans_published, 0u);
+}
+
+TEST_F(EngineTest, AnotherModelIsIgnored) {
+  Start();
+  deployment_.model = testing::SmallModel(4, 16, 2);
+  daemon_.Step(event::UpdateDeployment{deployment_, options_});
+  EXPECT_EQ(daemon_.Status().deployment.model.moe_layers, 3);
+  EXPECT_THAT(daemon_.logs().back().text, HasSubstr("another model"));
+}
+
+TEST_F(EngineTest, ASolverThatHangsIsGivenUp) {
+  Start();
+  daemon_.hold_solve = true;
+  Report(10);
+  for (int i = 0; i < 20; ++i) {
+    daemon_.Advance(absl::Seconds(1));
+  }
+  EXPECT_EQ(daemon_.cancelled(), 1);
+  EXPECT_EQ(daemon_.Status().counters.decisions[DecisionReason::kSolverFailed], 1u);
+}
+
+TEST_F(EngineTest, WhatTheSolverSeesAndWhatJudgesItAreDifferentRequests) {
+  Start();
+  Report(10);
+  ASSERT_TRUE(daemon_.last_solve().has_value());
+  const effect::StartSolve& solve = *daemon_.last_solve();
+  EXPECT_FALSE(solve.problem->in_force.has_value());
+  EXPECT_EQ(solve.params.max_moved_fraction, 1.0);
+  ASSERT_FALSE(solve.holdout->requests.empty());
+  for (const Request& held_out : solve.holdout->requests) {
+    for (const Request& seen : solve.problem->traffic.requests) {
+      EXPECT_NE(held_out.id, seen.id);
+    }
+  }
+}
+
+TEST_F(EngineTest, ACommitThatCannotBeStoredIsTriedAgain) {
+  Start();
+  Report(10);
+  const Position position = daemon_.Status().position;
+  daemon_.fail_store = true;
+  for (const AckPhase phase : {AckPhase::kReceived, AckPhase::kStaged}) {
+    Ack(0, position, phase);
+    Ack(1, position, phase);
+  }
+  EXPECT_EQ(daemon_.Status().in_force, Position{});
+  EXPECT_THAT(MailTo<RolloutDecision>(subscribers_[0]), SizeIs(0));
+  daemon_.fail_store = false;
+  daemon_.Advance(absl::Seconds(6));
+  EXPECT_EQ(daemon_.Status().in_force, position);
+  EXPECT_THAT(MailTo<RolloutDecision>(subscribers_[0]), SizeIs(1));
+}
+
+TEST_F(EngineTest, CommitIsSentAgainUntilItIsApplied) {
+  Start();
+  Report(10);
+  const Position position = daemon_.Status().position;
+  for (const AckPhase phase : {AckPhase::kReceived, AckPhase::kStaged}) {
+    Ack(0, position, phase);
+    Ack(1, position, phase);
+  }
+  Ack(0, position, AckPhase::kApplied);
+  daemon_.Advance(absl::Seconds(11));
+  EXPECT_THAT(MailTo<RolloutDecision>(subscribers_[0]), SizeIs(1));
+  EXPECT_THAT(MailTo<RolloutDecision>(subscribers_[1]), SizeIs(3));
+  Ack(1, position, AckPhase::kApplied);
+  daemon_.Advance(absl::Seconds(11));
+  EXPECT_THAT(MailTo<RolloutDecision>(subscribers_[1]), SizeIs(3));
+}
+
+TEST_F(EngineTest, ProgressComesBeforeTenSecondsArePast) {
+  Start();
+  daemon_.Advance(absl::Seconds(30));
+  const auto progress = MailTo<Progress>(subscribers_[0]);
+  EXPECT_GE(progress.size(), 3u);
+  EXPECT_LE(progress.size(), 4u);
+}
+
+TEST_F(EngineTest, WhoDoesNotAcknowledgeIsEnded) {
+  Start();
+  Report(10);
+  Ack(0, daemon_.Status().position, AckPhase::kReceived);
+  daemon_.Advance(absl::Seconds(11));
+  EXPECT_TRUE(EndOf(subscribers_[0]).ok());
+  EXPECT_THAT(EndOf(subscribers_[1]),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("SLOW_CONSUMER")));
+  EXPECT_EQ(daemon_.Status().counters.slow_subscribers, 1u);
+}
+
+TEST_F(EngineTest, AStoreThatIsBehindIsNoticedAndPassed) {
+  Start();
+  Report(10);
+  Adopt();
+  const Position before = daemon_.Status().in_force;
+  daemon_.Step(event::SubscriberClosed{subscribers_[0]});
+  subscribers_[0] = daemon_.NewStream();
+  SubscriberHello hello;
+  hello.deployment = "chat";
+  hello.subscriber_id = "agent-0";
+  hello.incarnation = {1, 1};
+  hello.role = Role::kActor;
+  hello.node = "node-0";
+  hello.placement = {7, 3};
+  daemon_.Step(event::SubscriberOpened{subscribers_[0], hello});
+  daemon_.Advance(absl::Seconds(1));
+  const Position after = daemon_.Status().position;
+  EXPECT_GT(after, (Position{7, 3}));
+  EXPECT_EQ(after.revision, before.revision + 1);
+  EXPECT_EQ(daemon_.stored().records.back().content_hash, daemon_.stored().records[0].content_hash);
+  EXPECT_EQ(MailTo<PlacementUpdate>(subscribers_[0]).back().plan->position, after);
+  EXPECT_EQ(daemon_.engine().Status().epoch, 8u);
+}
+
+TEST_F(EngineTest, ALateJoinerFirstTakesWhatIsInForceThenStages) {
+  Start();
+  Report(10);
+  Adopt();
+  const Position first = daemon_.Status().in_force;
+  variant_ = 2;
+  options_.policy.min_gain = -1;
+  options_.policy.gain_over_move_cost = -1e12;
+  options_.policy.max_moved_fraction = 1;
+  daemon_.Step(event::UpdateDeployment{deployment_, options_});
+  daemon_.Step(event::SolveNow{CommandId(1), "chat", true});
+  const Position second = daemon_.Status().position;
+  ASSERT_GT(second, first);
+  Ack(0, second, AckPhase::kReceived);
+  OpenSubscriber(1);  // a new agent on an empty disk
+  auto mail = MailTo<PlacementUpdate>(subscribers_[1]);
+  ASSERT_THAT(mail, SizeIs(1));
+  EXPECT_EQ(mail[0].mode, PlacementMode::kInForce);
+  EXPECT_EQ(mail[0].plan->position, first);
+  Ack(1, first, AckPhase::kReceived);
+  Ack(1, first, AckPhase::kApplied);
+  mail = MailTo<PlacementUpdate>(subscribers_[1]);
+  ASSERT_THAT(mail, SizeIs(2));
+  EXPECT_EQ(mail[1].mode, PlacementMode::kPrepare);
+  EXPECT_EQ(mail[1].plan->position, second);
+}
+
+TEST_F(EngineTest, ARestartOnlyEngineIsStagedWhenItDefers) {
+  Start();
+  Report(10);
+  const Position position = daemon_.Status().position;
+  Ack(0, position, AckPhase::kReceived);
+  Ack(0, position, AckPhase::kDeferred);
+  Ack(1, position, AckPhase::kReceived);
+  Ack(1, position, AckPhase::kStaged);
+  EXPECT_EQ(daemon_.Status().in_force, position);
+}
+
+TEST_F(EngineTest, GivingUpWhatIsInForceLeadsBack) {
+  Start();
+  Report(10);
+  Adopt();
+  const Position bad = daemon_.Status().in_force;
+  Ack(1, bad, AckPhase::kRolledBack);
+  daemon_.Advance(absl::Milliseconds(200));
+  EXPECT_EQ(daemon_.Status().counters.decisions[DecisionReason::kRollForward], 1u);
+  EXPECT_GT(daemon_.Status().position, bad);
+  EXPECT_TRUE(daemon_.Status().plans.back().quarantined);
+  EXPECT_THAT(daemon_.stored().state->quarantined_hashes, SizeIs(1));
+}
+
+TEST_F(EngineTest, AReporterPastItsLeaseTakesItsCountsAlong) {
+  Start();
+  Report(10);
+  const uint64_t both = daemon_.Status().window_tokens;
+  for (int i = 0; i < 61; ++i) {
+    Frame idle;
+    idle.seq_first = idle.seq_last = seq_[0]++;
+    daemon_.Step(event::ReporterFrame{reporters_[0], idle});
+    daemon_.Advance(absl::Seconds(1));
+  }
+  EXPECT_EQ(daemon_.Status().coverage, 0.5);
+  EXPECT_LT(daemon_.Status().window_tokens, both);
+  EXPECT_EQ(daemon_.Status().reporters[1].liveness, ReporterLiveness::kGone);
+  // It comes back and is asked for its window, as after a restart of the daemon.
+  daemon_.Step(event::ReporterClosed{reporters_[1]});
+  OpenReporter(1);
+  EXPECT_TRUE(std::get<HelloAck>(daemon_.mail(reporters_[1]).reporter.front()).want_window);
+}
+
+TEST_F(EngineTest, VisitsAreMeteredByDomainAndForThePlanThatRan) {
+  Start();
+  Report(10);
+  Adopt();
+  Frame frame = testing::FrameOf(deployment_.model,
+                                 testing::RandomTraffic(deployment_.model, 4, 2, &rng_).requests,
+                                 seq_[0]++, 999);
+  for (ReportBlock& block : frame.blocks) {
+    block.visit_tokens = block.tokens;
+    block.remote_visits = 3;
+    block.baseline_remote_visits = 4;
+  }
+  frame.applied = daemon_.Status().in_force;
+  daemon_.Step(event::ReporterFrame{reporters_[0], frame});
+  EXPECT_NEAR(*daemon_.Status().measured_saving, 0.25, 1e-12);
+  double bytes = 0;
+  for (const DomainStatus& domain : daemon_.Status().domains) {
+    bytes += domain.internode_bytes;
+  }
+  EXPECT_EQ(bytes, 3.0 * frame.blocks.size() * deployment_.model.BytesPerVisit());
+}
+
+TEST_F(EngineTest, TimeNeverGoesBack) {
+  Start();
+  Engine& engine = daemon_.engine();
+  engine.Step(event::Tick{}, daemon_.now() + absl::Seconds(30));
+  engine.Step(event::Tick{}, daemon_.now() - absl::Hours(1));
+  EXPECT_EQ(engine.Status().deployments[0].reporters[0].liveness, ReporterLiveness::kStale);
+  Frame frame;
+  frame.seq_first = frame.seq_last = 1;
+  engine.Step(event::ReporterFrame{reporters_[0], frame}, daemon_.now());  // as if 30 s later
+  EXPECT_EQ(engine.Status().deployments[0].reporters[0].liveness, ReporterLiveness::kLive);
 }
 
 }  // namespace
