@@ -38,7 +38,7 @@ struct ModelSpec {
   }
 };
 
-inline constexpr int kMaxMoeLayers = 256;   // limits of section "Limits" in docs/limits.md
+inline constexpr int kMaxMoeLayers = 256;   // limits are listed in README, "Limits"
 inline constexpr int kMaxExperts = 1024;
 inline constexpr int kMaxTopK = 64;
 
