@@ -1,6 +1,9 @@
 #include "core/io/deployment_file.h"
 
+#include <yaml-cpp/yaml.h>
+
 #include <limits>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -74,7 +77,73 @@ absl::StatusOr<Deployment> ReadFields(StrictMap root) {
   return d;
 }
 
+void EmitModel(YAML::Emitter& out, const ModelSpec& m) {
+  out << YAML::BeginMap << YAML::Key << "name" << YAML::Value << m.name;
+  const ModelSpec unset;
+  const auto emit = [&out](const char* key, const auto& value, const auto& absent) {
+    if (value != absent) {
+      out << YAML::Key << key << YAML::Value << value;
+    }
+  };
+  emit("moe_layers", m.moe_layers, unset.moe_layers);
+  emit("hidden_layers", m.hidden_layers, unset.hidden_layers);
+  emit("first_moe_layer", m.first_moe_layer, unset.first_moe_layer);
+  if (!m.moe_layer_indices.empty()) {
+    out << YAML::Key << "moe_layer_indices" << YAML::Value << YAML::Flow << m.moe_layer_indices;
+  }
+  emit("experts", m.experts, unset.experts);
+  emit("top_k", m.top_k, unset.top_k);
+  emit("expert_groups", m.expert_groups, unset.expert_groups);
+  emit("groups_per_token", m.groups_per_token, unset.groups_per_token);
+  emit("hidden_size", m.hidden_size, unset.hidden_size);
+  emit("dispatch_bytes_per_value", m.dispatch_bytes_per_value, unset.dispatch_bytes_per_value);
+  emit("combine_bytes_per_value", m.combine_bytes_per_value, unset.combine_bytes_per_value);
+  emit("expert_bytes", m.expert_bytes, unset.expert_bytes);
+  out << YAML::EndMap;
+}
+
+void EmitTopology(YAML::Emitter& out, const Topology& topology) {
+  out << YAML::BeginMap << YAML::Key << "nodes" << YAML::Value << YAML::BeginSeq;
+  for (const NodeSpec& node : topology.nodes()) {
+    out << YAML::Flow << YAML::BeginMap << YAML::Key << "name" << YAML::Value << node.name
+        << YAML::Key << "gpus" << YAML::Value << node.gpus << YAML::Key << "slots_per_gpu"
+        << YAML::Value << node.slots_per_gpu;
+    if (!node.rack.empty()) {
+      out << YAML::Key << "rack" << YAML::Value << node.rack;
+    }
+    out << YAML::EndMap;
+  }
+  out << YAML::EndSeq << YAML::EndMap;
+}
+
 }  // namespace
+
+std::string DeploymentToYaml(const Deployment& d) {
+  YAML::Emitter out;
+  out.SetDoublePrecision(std::numeric_limits<double>::max_digits10);
+  out << YAML::BeginMap;
+  out << YAML::Key << "deployment" << YAML::Value << d.name;
+  out << YAML::Key << "mode" << YAML::Value << ToString(d.mode);
+  out << YAML::Key << "phase" << YAML::Value << ToString(d.phase);
+  out << YAML::Key << "model" << YAML::Value;
+  EmitModel(out, d.model);
+  out << YAML::Key << "topology" << YAML::Value;
+  EmitTopology(out, d.topology);
+  if (d.microbatches != 1) {
+    out << YAML::Key << "microbatches" << YAML::Value << d.microbatches;
+  }
+  if (d.time_model.has_value()) {
+    out << YAML::Key << "time_model" << YAML::Value << YAML::BeginMap;
+    out << YAML::Key << "internode_gbytes_per_s" << YAML::Value
+        << d.time_model->internode_gbytes_per_s;
+    out << YAML::Key << "intranode_gbytes_per_s" << YAML::Value
+        << d.time_model->intranode_gbytes_per_s;
+    out << YAML::Key << "expert_ns_per_token" << YAML::Value << d.time_model->expert_ns_per_token;
+    out << YAML::EndMap;
+  }
+  out << YAML::EndMap;
+  return std::string(out.c_str()) + "\n";
+}
 
 absl::StatusOr<Deployment> ReadDeployment(const std::string& path) {
   ASSIGN_OR_RETURN(StrictMap root, StrictMap::ParseFile(path));

@@ -14,6 +14,10 @@ namespace advisor {
 absl::StatusOr<Deployment> ReadDeployment(const std::string& path);
 absl::StatusOr<Deployment> ParseDeployment(const std::string& yaml, const std::string& name);
 
+// A deployment file that reads back as `deployment`, topology in the long form; unset optional keys
+// are left out.
+std::string DeploymentToYaml(const Deployment& deployment);
+
 }  // namespace advisor
 
 #endif  // ADVISOR_CORE_IO_DEPLOYMENT_FILE_H_

@@ -123,6 +123,24 @@ TEST(DeploymentFileTest, NamesKeyAndLineOfWhatIsWrong) {
               Invalid("time_model.expert_ns_per_token is \"0\""));
 }
 
+TEST(DeploymentFileTest, WhatIsWrittenReadsBack) {
+  constexpr char kAlternating[] = R"(deployment: a
+model: {name: "m: 1", moe_layers: 2, moe_layer_indices: [1, 3], experts: 4, top_k: 1, combine_bytes_per_value: 0.1}
+topology: {nodes: 2, gpus_per_node: 1, slots_per_gpu: 2}
+)";
+  for (const char* text : {kDeployment, kAlternating}) {
+    ASSERT_OK_AND_ASSIGN(const Deployment d, ParseDeployment(text, "d.yaml"));
+    ASSERT_OK_AND_ASSIGN(const Deployment back, ParseDeployment(DeploymentToYaml(d), "back.yaml"));
+    EXPECT_EQ(back.name, d.name);
+    EXPECT_EQ(back.mode, d.mode);
+    EXPECT_EQ(back.phase, d.phase);
+    EXPECT_EQ(back.model, d.model);
+    EXPECT_EQ(back.topology, d.topology);
+    EXPECT_EQ(back.microbatches, d.microbatches);
+    EXPECT_EQ(back.time_model, d.time_model);
+  }
+}
+
 TEST(DeploymentFileTest, TooFewSlotsGiveTheMissingNumber) {
   EXPECT_THAT(
       ParseEdited("slots_per_gpu: 18", "slots_per_gpu: 15"),
