@@ -40,6 +40,8 @@ namespace {
 constexpr const char* kServiceNames[] = {"advisor.v1.ReportService", "advisor.v1.PlanService",
                                          "advisor.v1.GroupingService", "advisor.v1.AdminService"};
 
+constexpr int kStreamsPerConnection = 100;  // further calls of a connection wait for one to end
+
 int SolverThreads(int configured) {
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   return configured > 0 ? configured : std::max(cores, 1);
@@ -91,6 +93,7 @@ struct Server::Parts {
   const std::vector<ConfiguredDeployment> deployments;
   const Clock& clock;
   const absl::Time started = clock.Now();
+  const int64_t started_unix_ms = clock.UnixMillis();
   std::atomic<bool> draining{false};
   uint64_t damaged_records = 0;
   StreamIds ids;
@@ -188,6 +191,13 @@ absl::Status Server::Parts::StartGrpc() {
   int port = 0;
   builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(), &port);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // else two daemons share a port
+  // A peer that vanished without a word is noticed, and its stream closed, within 40 s.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnection);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
   builder.SetMaxSendMessageSize(kMaxResponseBytes);
   for (const auto& service : services) {
@@ -226,6 +236,7 @@ RuntimeStatus Server::Parts::Runtime() const {
   runtime.version = kVersion;
   runtime.now = clock.Now();
   runtime.uptime_s = absl::ToDoubleSeconds(runtime.now - started);
+  runtime.started_unix_ms = started_unix_ms;
   runtime.draining = draining;
   runtime.refused = loop.refused();
   const StoreCounters counters = store.counters();
@@ -233,6 +244,7 @@ RuntimeStatus Server::Parts::Runtime() const {
   runtime.store_failures = counters.failures;
   runtime.store_write_seconds = counters.seconds;
   runtime.store_damaged_records = damaged_records;
+  runtime.solve_seconds = solver.seconds();
   runtime.report_streams = reporters.size();
   runtime.subscribe_streams = publisher.streams().size();
   return runtime;

@@ -52,7 +52,8 @@ double Number(uint64_t value) { return static_cast<double>(value); }
 void AddRuntime(const EngineStatus& engine, const RuntimeStatus& runtime, Families& out) {
   out.Gauge("build_info", "Always 1; the version is in the label.", {{"version", runtime.version}},
             1);
-  out.Gauge("uptime_seconds", "Seconds since the daemon started.", {}, runtime.uptime_s);
+  out.Gauge("start_timestamp_seconds", "When the daemon started.", {},
+            static_cast<double>(runtime.started_unix_ms) / 1000);
   out.Gauge("epoch", "Leadership term of the daemon.", {}, Number(engine.epoch));
   out.Gauge("draining", "1 while the daemon stops.", {}, runtime.draining);
   const char* lanes[] = {"reports", "control", "internal"};
@@ -67,6 +68,7 @@ void AddRuntime(const EngineStatus& engine, const RuntimeStatus& runtime, Famili
   out.Counter("store_writes", kWrites, {{"result", "failed"}}, Number(runtime.store_failures));
   out.Counter("store_write_seconds", "Time spent in durable writes.", {},
               runtime.store_write_seconds);
+  out.Counter("solve_seconds", "Time spent solving.", {}, runtime.solve_seconds);
   out.Gauge("store_damaged_records",
             "Stored records that were found damaged when the daemon started.", {},
             Number(runtime.store_damaged_records));

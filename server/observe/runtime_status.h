@@ -15,10 +15,11 @@ struct RuntimeStatus {
   std::string version;
   absl::Time now;
   double uptime_s = 0;
+  int64_t started_unix_ms = 0;
   bool draining = false;
   std::array<uint64_t, 3> refused{};  // by lane: reports, control, internal
   uint64_t store_writes = 0, store_failures = 0, store_damaged_records = 0;
-  double store_write_seconds = 0;
+  double store_write_seconds = 0, solve_seconds = 0;
   size_t report_streams = 0, subscribe_streams = 0;
 };
 

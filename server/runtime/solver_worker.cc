@@ -66,6 +66,11 @@ void SolverWorker::Stop() {
   }
 }
 
+double SolverWorker::seconds() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return seconds_;
+}
+
 void SolverWorker::Run() {
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
@@ -78,8 +83,10 @@ void SolverWorker::Run() {
     running_ticket_ = job.work.ticket;
     running_cancelled_ = job.cancelled;
     lock.unlock();
+    const absl::Time began = clock_.Now();
     event::SolveDone result{job.work.deployment, job.work.ticket, RunJob(job)};
     lock.lock();
+    seconds_ += absl::ToDoubleSeconds(clock_.Now() - began);
     running_cancelled_ = nullptr;
     lock.unlock();
     done_(std::move(result));

@@ -36,6 +36,8 @@ class SolverWorker {
   void Cancel(SolveTicket ticket);
   // Cancels all and joins the thread.
   void Stop();
+  // Time spent solving so far, seconds.
+  double seconds() const;
 
  private:
   struct Job {
@@ -49,12 +51,13 @@ class SolverWorker {
   const std::function<void(event::SolveDone)> done_;
   const Clock& clock_;
   const std::unique_ptr<ParallelFor> parallel_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Job> waiting_;  // guarded by mutex_, like the three below; at most one per deployment
+  std::deque<Job> waiting_;  // guarded by mutex_, like the four below; at most one per deployment
   SolveTicket running_ticket_;
   std::shared_ptr<std::atomic<bool>> running_cancelled_;  // null: idle
   bool stopping_ = false;
+  double seconds_ = 0;
   std::thread thread_;
 };
 

@@ -60,15 +60,15 @@ class GroupingService final : public v1::GroupingService::CallbackService {
   grpc::ServerUnaryReactor* Assign(grpc::CallbackServerContext* context,
                                    const v1::AssignRequest* request,
                                    v1::AssignResponse* response) override {
-    return Answer(context, Assign(*request, response));
+    return Finish(context, Place(*request, response));
   }
   grpc::ServerUnaryReactor* Release(grpc::CallbackServerContext* context,
                                     const v1::ReleaseRequest* request,
                                     v1::ReleaseResponse* response) override {
-    return Answer(context, Release(*request, response));
+    return Finish(context, Forget(*request, response));
   }
 
-  static grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
+  static grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext* context,
                                           const absl::Status& status) {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     reactor->Finish(ToGrpc(status));
@@ -86,7 +86,7 @@ class GroupingService final : public v1::GroupingService::CallbackService {
     return assigner;
   }
 
-  absl::Status Assign(const v1::AssignRequest& request, v1::AssignResponse* response) const {
+  absl::Status Place(const v1::AssignRequest& request, v1::AssignResponse* response) const {
     ASSIGN_OR_RETURN(DeploymentAssigner * assigner, Find(request.deployment()));
     const size_t id_bytes = request.request_id().size();
     if (id_bytes == 0 || id_bytes > kMaxRequestIdBytes) {
@@ -114,7 +114,7 @@ class GroupingService final : public v1::GroupingService::CallbackService {
     return absl::OkStatus();
   }
 
-  absl::Status Release(const v1::ReleaseRequest& request, v1::ReleaseResponse* response) const {
+  absl::Status Forget(const v1::ReleaseRequest& request, v1::ReleaseResponse* response) const {
     ASSIGN_OR_RETURN(DeploymentAssigner * assigner, Find(request.deployment()));
     if (request.request_ids_size() > kMaxReleased) {
       return absl::InvalidArgumentError(absl::StrFormat("request_ids has %d entries, limit is %d",

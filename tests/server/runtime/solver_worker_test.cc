@@ -96,6 +96,7 @@ TEST(SolverWorkerTest, TheTimeLimitStops) {
       results.callback(), clock);
   worker.Start(Work("a", 1));
   EXPECT_THAT(results.Get(1).plan, IsOk());
+  EXPECT_EQ(worker.seconds(), 2);
 }
 
 // A solve that runs until it is told to stop.
