@@ -30,6 +30,7 @@ int Main(int argc, char** argv) {
   AddAssign(app, &action);
   AddEvaluate(app, &action);
   AddCompare(app, &action);
+  AddInit(app, &action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
