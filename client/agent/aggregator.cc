@@ -20,37 +20,25 @@ bool Printable(std::string_view text) {
                      [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
 }
 
-// Calls f(ids) for every token and layer with its top_k expert ids.
-template <typename Id, typename F>
-void ForEachTokenLayer(std::string_view experts, size_t rows, int top_k, F&& f) {
-  const char* at = experts.data();
-  Id ids[kMaxTopK];
-  for (size_t r = 0; r < rows; ++r, at += sizeof(Id) * top_k) {
-    std::memcpy(ids, at, sizeof(Id) * top_k);
-    f(ids);
-  }
-}
-
-// Row and rank of the first expert that is out of range or doubled; false: none.
+// Row (token and layer) and id of the first expert that is out of range or doubled; false: none.
 template <typename Id>
 bool FindBadExpert(std::string_view experts, size_t rows, const ModelSpec& model, uint32_t* stamp,
                    uint32_t* next_stamp, size_t* bad_row, int* bad_expert) {
-  bool bad = false;
-  size_t row = 0;
-  ForEachTokenLayer<Id>(experts, rows, model.top_k, [&](const Id* ids) {
+  const char* at = experts.data();
+  for (size_t row = 0; row < rows; ++row) {
     const uint32_t mark = ++*next_stamp;
-    for (int k = 0; k < model.top_k && !bad; ++k) {
-      bad = ids[k] >= model.experts || stamp[ids[k]] == mark;
-      if (bad) {
+    for (int k = 0; k < model.top_k; ++k, at += sizeof(Id)) {
+      Id id;
+      std::memcpy(&id, at, sizeof(Id));
+      if (id >= model.experts || stamp[id] == mark) {
         *bad_row = row;
-        *bad_expert = ids[k];
-      } else {
-        stamp[ids[k]] = mark;
+        *bad_expert = id;
+        return true;
       }
+      stamp[id] = mark;
     }
-    ++row;
-  });
-  return bad;
+  }
+  return false;
 }
 
 }  // namespace
@@ -130,13 +118,6 @@ Aggregator::Aggregator(const ModelSpec& model, const Topology& topology, NodeId 
   linear.placement = LinearPlacement(model, topology);
   AddPlacement(linear);
   known_[0].hash = 0;  // no plan
-  const ServeTable serve(model, topology, linear.placement, {});
-  linear_.reserve(scratch_.size());
-  for (int l = 0; l < model.moe_layers; ++l) {
-    for (int e = 0; e < model.experts; ++e) {
-      linear_.push_back(serve.Holders(l, e));
-    }
-  }
 }
 
 void Aggregator::AddPlacement(const Plan& plan) {
@@ -144,20 +125,11 @@ void Aggregator::AddPlacement(const Plan& plan) {
     return;
   }
   const ServeTable serve(plan.model, plan.topology, plan.placement, plan.remote_choice);
-  Known known;
-  known.position = plan.position;
-  known.hash = PlacementHash(plan);
-  known.away.reserve(scratch_.size());
-  for (int l = 0; l < model_.moe_layers; ++l) {
-    const int16_t* row = serve.ServeRow(l, home_.value());
-    for (int e = 0; e < model_.experts; ++e) {
-      known.away.push_back(row[e] == home_.value() ? 0 : uint64_t{1} << row[e]);
-    }
-  }
   if (known_.size() == kKeptPlacements) {
     known_.erase(known_.begin() + 1);
   }
-  known_.push_back(std::move(known));
+  known_.push_back(
+      {plan.position, PlacementHash(plan), VisitTable(model_, topology_, home_, serve)});
 }
 
 const Aggregator::Known* Aggregator::Find(Position position) const {
@@ -297,45 +269,10 @@ BlockSums& Aggregator::BlockFor(const StepBlock& block, int* domain) {
   return sums_.blocks.back();
 }
 
-namespace {
-
-struct Visits {
-  uint64_t remote = 0, linear_nodes = 0;
-};
-
-template <typename Id>
-Visits AddTokens(std::string_view experts, uint32_t tokens, const ModelSpec& model,
-                 const uint64_t* away, const uint64_t* linear, uint32_t* counts) {
-  Visits visits;
-  const size_t cells = size_t(model.moe_layers) * model.experts;
-  size_t base = 0;
-  ForEachTokenLayer<Id>(experts, size_t(tokens) * model.moe_layers, model.top_k,
-                        [&](const Id* ids) {
-                          uint64_t remote = 0, nodes = 0;
-                          for (int k = 0; k < model.top_k; ++k) {
-                            const size_t cell = base + ids[k];
-                            ++counts[cell];
-                            remote |= away[cell];
-                            nodes |= linear[cell];
-                          }
-                          visits.remote += __builtin_popcountll(remote);
-                          visits.linear_nodes += __builtin_popcountll(nodes);
-                          base += model.experts;
-                          base = base == cells ? 0 : base;
-                        });
-  return visits;
-}
-
-}  // namespace
-
 void Aggregator::CountTokens(const StepBlock& block, const Known* known, BlockSums* sums) {
-  // An unknown placement: visits under any other would be a guess, so they are not counted.
-  const uint64_t* away = known != nullptr ? known->away.data() : linear_.data();
-  const Visits visits = id_bytes_ == 1
-                            ? AddTokens<uint8_t>(block.experts, block.tokens, model_, away,
-                                                 linear_.data(), sums->counts.data())
-                            : AddTokens<uint16_t>(block.experts, block.tokens, model_, away,
-                                                  linear_.data(), sums->counts.data());
+  // Under a placement that is not known visits would be a guess: only the counts are taken then.
+  const VisitTable& table = known != nullptr ? known->table : known_[0].table;
+  const Visits visits = table.AddTokens(block.experts, block.tokens, sums->counts.data());
   if (known != nullptr) {
     sums->visit_tokens += block.tokens;
     sums->remote_visits += visits.remote;

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "client/agent/sampler.h"
 #include "client/agent/step.h"
+#include "client/agent/visit_table.h"
 #include "core/model/plan.h"
 #include "core/session/messages.h"
 
@@ -76,12 +77,10 @@ class Aggregator {
 
  private:
   static constexpr size_t kKeptPlacements = 4;
-  // Bit of the serving node for a token of this home, 0 where that is the home itself. [layers,
-  // experts]
   struct Known {
     Position position;
     uint64_t hash = 0;
-    std::vector<uint64_t> away;
+    VisitTable table;
   };
   absl::Status CheckBlock(const StepBlock& block);
   absl::Status CheckTokens(const StepBlock& block);
@@ -98,7 +97,6 @@ class Aggregator {
   Sampler sampler_;
   StepSums sums_;
   std::vector<std::string> domains_;
-  std::vector<uint64_t> linear_;   // [layers, experts] bit of the node under the linear placement
   std::vector<Known> known_;       // oldest first; [0] is the initial one and stays
   std::vector<uint32_t> scratch_;  // [layers, experts]
   std::vector<uint32_t> stamp_;    // [experts] last token and layer that chose it, for doubles

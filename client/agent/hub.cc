@@ -247,7 +247,8 @@ Hub::PlanOutput Hub::WaitAcks(absl::Time deadline, const std::function<bool()>& 
 void Hub::CarryOut(PlanEffects effects) {
   if (effects.store != nullptr) {
     if (absl::Status status = store_(*effects.store); status.ok()) {
-      spdlog::info("plan {} in force", ToText(effects.store->position));
+      spdlog::info("plan {} in force, grouping {}", ToText(effects.store->position),
+                   effects.store->grouping.revision);
     } else {
       spdlog::error("plan {} could not be stored: {}", ToText(effects.store->position),
                     std::string(status.message()));

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "client/ctl/command.h"
+#include "client/ctl/online.h"
 
 namespace advisor::client {
 namespace {
@@ -31,6 +32,7 @@ int Main(int argc, char** argv) {
   AddEvaluate(app, &action);
   AddCompare(app, &action);
   AddInit(app, &action);
+  AddOnlineCommands(app, &action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

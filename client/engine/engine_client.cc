@@ -4,6 +4,7 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <random>
@@ -24,8 +25,9 @@ namespace {
 // A Record stream is half-closed after so many messages, or when nothing came for so long, to learn
 // what the agent counted. More per stream: fewer round trips, and more in doubt when the agent
 // dies.
-constexpr int kSegmentMessages = 64;
-constexpr absl::Duration kIdle = absl::Milliseconds(50);
+constexpr int kSegmentMessages = 16;
+constexpr absl::Duration kIdle = absl::Milliseconds(200);
+constexpr size_t kMaxJoinedIds = 1 << 20;
 constexpr absl::Duration kConfirmDeadline = absl::Seconds(5);
 constexpr size_t kMaxConfirms = 64;
 
@@ -95,6 +97,7 @@ struct EngineClient::Wire {
   EngineClientStatus status;
   std::deque<PlanAck> confirms;
   bool stopping = false;
+  Clock::time_point next_message;  // not before, unless the buffer fills or somebody waits
   int flushing = 0;
   std::vector<grpc::ClientContext*> open;  // calls to be cancelled on stop
 
@@ -181,15 +184,21 @@ struct EngineClient::Wire {
     }
   }
 
+  // So many steps in the buffer do not wait to be joined by more.
+  size_t Enough() const { return std::max<size_t>(1, options.buffer_steps / 2); }
+
   // The next message to write; nullopt: close the segment.
   std::optional<BufferedStep> NextStep(bool first, uint64_t* lost) {
     std::unique_lock lock(mutex);
-    if (!first && buffer.empty() && flushing == 0) {
+    change.wait_until(lock, next_message,
+                      [&] { return stopping || flushing > 0 || buffer.size() >= Enough(); });
+    if (!first) {
       change.wait_for(lock, absl::ToChronoMilliseconds(kIdle),
-                      [&] { return stopping || !buffer.empty() || flushing > 0; });
+                      [&] { return stopping || flushing > 0 || !buffer.empty(); });
     }
+    next_message = Clock::now() + absl::ToChronoMilliseconds(options.join);
     *lost = status.lost;
-    return stopping ? std::nullopt : buffer.Pop();
+    return stopping ? std::nullopt : buffer.Pop(kMaxJoinedIds);
   }
 
   // One Record stream of bounded length. What it carried is confirmed, or lost. False: it failed.
@@ -356,6 +365,7 @@ EngineClient::~EngineClient() {
 
 void EngineClient::Record(EngineStep step) {
   const absl::Status valid = StepBuffer::Check(wire_->options.model, step);
+  bool wake = false;
   {
     std::lock_guard lock(wire_->mutex);
     ++wire_->status.steps;
@@ -363,9 +373,12 @@ void EngineClient::Record(EngineStep step) {
       ++wire_->status.refused;
       return;
     }
+    wake = wire_->buffer.empty() || wire_->buffer.size() + 1 >= wire_->Enough();
     wire_->status.lost += wire_->buffer.Push(std::move(step)) ? 0 : 1;
   }
-  wire_->change.notify_all();
+  if (wake) {
+    wire_->change.notify_all();  // otherwise the step joins those that wait for their time
+  }
 }
 
 void EngineClient::Confirm(Position position, AckPhase phase, uint64_t step, NackReason nack,

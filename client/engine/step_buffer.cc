@@ -1,6 +1,7 @@
 #include "client/engine/step_buffer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -10,6 +11,19 @@ namespace {
 
 size_t TokensOf(const ModelSpec& model, const TokenBlock& block) {
   return block.experts.size() / (size_t(model.moe_layers) * model.top_k);
+}
+
+// Rows of one domain and phase go on in one block, if both or neither say whose they are.
+void AppendBlock(TokenBlock block, std::vector<TokenBlock>* blocks) {
+  for (TokenBlock& into : *blocks) {
+    if (into.phase == block.phase && into.domain == block.domain &&
+        into.requests.empty() == block.requests.empty()) {
+      into.experts.insert(into.experts.end(), block.experts.begin(), block.experts.end());
+      std::move(block.requests.begin(), block.requests.end(), std::back_inserter(into.requests));
+      return;
+    }
+  }
+  blocks->push_back(std::move(block));
 }
 
 }  // namespace
@@ -80,11 +94,12 @@ bool StepBuffer::MergeIntoTail(const EngineStep& step) {
   return true;
 }
 
-std::optional<BufferedStep> StepBuffer::Pop() {
+std::optional<BufferedStep> StepBuffer::Pop(size_t max_ids) {
   BufferedStep out;
   if (!steps_.empty()) {
     out.step = std::move(steps_.front());
     steps_.pop_front();
+    JoinFront(&out, max_ids);
     return out;
   }
   if (tail_.merged_steps == 0) {
@@ -94,6 +109,28 @@ std::optional<BufferedStep> StepBuffer::Pop() {
   tail_ = BufferedStep{.step = {}, .merged_steps = 0, .merged = {}};
   tail_tokens_ = 0;
   return out;
+}
+
+void StepBuffer::JoinFront(BufferedStep* out, size_t max_ids) {
+  size_t ids = 0;
+  for (const TokenBlock& block : out->step.blocks) {
+    ids += block.experts.size();
+  }
+  while (!steps_.empty() && steps_.front().applied == out->step.applied) {
+    EngineStep& next = steps_.front();
+    for (const TokenBlock& block : next.blocks) {
+      ids += block.experts.size();
+    }
+    if (ids > max_ids || out->step.blocks.size() + next.blocks.size() > kMaxMergedBlocks) {
+      return;
+    }
+    for (TokenBlock& block : next.blocks) {
+      AppendBlock(std::move(block), &out->step.blocks);
+    }
+    out->step.step = next.step;
+    ++out->merged_steps;
+    steps_.pop_front();
+  }
 }
 
 }  // namespace advisor::client

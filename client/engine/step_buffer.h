@@ -33,7 +33,7 @@ struct EngineStep {
   std::vector<TokenBlock> blocks;  // one per domain and phase
 };
 
-// One message to the agent: a step, or several merged into counts.
+// One message to the agent: a step, several joined, or several merged into counts.
 struct BufferedStep {
   EngineStep step;  // number and placement of the last one; its blocks unless merged
   uint32_t merged_steps = 1;
@@ -55,7 +55,9 @@ class StepBuffer {
 
   // False: lost. `step` must have passed Check().
   bool Push(EngineStep step);
-  std::optional<BufferedStep> Pop();
+  // The oldest step, joined with those after it that have the same placement into one message of
+  // whole tokens, up to about `max_ids` expert ids.
+  std::optional<BufferedStep> Pop(size_t max_ids = 0);
   bool empty() const { return steps_.empty() && tail_.merged_steps == 0; }
   size_t size() const { return steps_.size() + (tail_.merged_steps != 0); }
 
@@ -66,6 +68,7 @@ class StepBuffer {
   static constexpr size_t kMaxMergedBlocks = 128;
   static constexpr uint64_t kMaxMergedTokens = 1ull << 28;
   bool MergeIntoTail(const EngineStep& step);
+  void JoinFront(BufferedStep* out, size_t max_ids);
 
   ModelSpec model_;
   size_t capacity_;

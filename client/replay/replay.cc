@@ -24,6 +24,9 @@ constexpr absl::Duration kAgentDeadline = absl::Seconds(20);
 constexpr absl::Duration kGroupingWait = absl::Seconds(2);  // after its placement is in force
 constexpr absl::Duration kFlushDeadline = absl::Seconds(10);
 constexpr absl::Duration kIdleTick = absl::Milliseconds(5);
+constexpr absl::Duration kLookInterval = absl::Milliseconds(500);
+constexpr absl::Duration kSettled =
+    absl::Seconds(4);  // longer than the last counts take to arrive and be judged
 constexpr size_t kMaxWaiting =
     128;  // steps buffered in an engine's client before the run slows down
 constexpr size_t kReleaseBatch = 64;
@@ -74,10 +77,16 @@ class Run {
   void StepAll();
   void Pace();
   void AwaitPlan(Position after);
+  std::string KeptWhy();
+  void AwaitGroupings(int wanted, absl::Time deadline);
   bool AllApplied(Position after) const;
   bool Advised(Position after) const;
   void ReleaseEnded(size_t at_least);
   void Finish();
+  void Remark(const std::string& line) {
+    result_.remarks.push_back(line);
+    Say(line);
+  }
   void Say(const std::string& line) { progress_(Fraction(), line); }
   double Fraction() const {
     return result_.sequence.order.empty()
@@ -95,6 +104,8 @@ class Run {
   std::vector<int> ended_;
   std::vector<std::unique_ptr<Seat>> seats_;  // by node index once seated
   absl::Time next_tick_ = absl::InfinitePast();
+  absl::Time next_look_ = absl::InfinitePast(), seen_since_ = absl::InfinitePast();
+  std::string seen_;   // last decision to keep the plan, with the window it was about
   int64_t dealt_ = 0;  // requests that the daemon could not be asked about
 
   std::mutex mutex_;
@@ -135,6 +146,7 @@ absl::Status Run::Connect() {
     callbacks.on_grouping = [this](const Grouping&, Position) {
       std::lock_guard lock(mutex_);
       ++groupings_;
+      change_.notify_all();
     };
     EngineClientOptions client;
     client.socket = socket;
@@ -320,8 +332,11 @@ bool Run::Advised(Position after) const {
   });
 }
 
-// Idles until every engine runs a plan newer than `after`, bounded.
+// Idles until every engine runs a plan newer than `after`, or none is to be expected; bounded.
 void Run::AwaitPlan(Position after) {
+  if (AllApplied(after)) {
+    return;
+  }
   const absl::Time start = absl::Now();
   const absl::Time deadline = start + options_.plan_wait;
   int groupings = 0;
@@ -333,33 +348,53 @@ void Run::AwaitPlan(Position after) {
       absl::StrFormat("idle: real traffic would go on, a trace is short; waiting up to %s for the "
                       "daemon to publish",
                       absl::FormatDuration(options_.plan_wait)));
-  while (!AllApplied(after) && !Advised(after) && absl::Now() < deadline) {
+  std::string kept;
+  while (!AllApplied(after) && !Advised(after) && kept.empty() && absl::Now() < deadline) {
     absl::SleepFor(kIdleTick);
     StepAll();
+    kept = KeptWhy();
   }
   if (!AllApplied(after)) {
-    const std::string why =
-        Advised(after)
-            ? "the deployment is in advisory mode: engines are told not to act (`advisorctl mode` "
-              "changes that)"
-            : absl::StrFormat(
-                  "no new plan within %s, going on under %s (`advisorctl explain` says why)",
-                  absl::FormatDuration(options_.plan_wait), ToText(seats_[0]->node->applied()));
-    result_.remarks.push_back(why);
-    Say(why);
+    const std::string now = ToText(seats_[0]->node->applied());
+    Remark(Advised(after) ? "the deployment is in advisory mode: engines are told not to act "
+                            "(`advisorctl mode` changes that)"
+           : kept.empty()
+               ? absl::StrFormat(
+                     "no new plan within %s, going on under %s (`advisorctl explain` says why)",
+                     absl::FormatDuration(options_.plan_wait), now)
+               : absl::StrFormat("the daemon keeps %s: %s", now, kept));
     return;
   }
-  // Its grouping follows once the placement is applied.
-  const absl::Time grouping_deadline = std::min(deadline, absl::Now() + kGroupingWait);
-  std::unique_lock lock(mutex_);
-  while (groupings_ < groupings + static_cast<int>(seats_.size()) &&
-         absl::Now() < grouping_deadline) {
-    change_.wait_for(lock, absl::ToChronoMilliseconds(kIdleTick));
-  }
-  lock.unlock();
+  AwaitGroupings(groupings + static_cast<int>(seats_.size()),
+                 std::min(deadline, absl::Now() + kGroupingWait));
   Say(absl::StrFormat("%s is in force on all %d nodes after %.1f s",
                       ToText(seats_[0]->node->applied()), seats_.size(),
                       absl::ToDoubleSeconds(absl::Now() - start)));
+}
+
+// The daemon's decision to keep the plan, once it has stood for a while over an unchanged window;
+// else empty.
+std::string Run::KeptWhy() {
+  const absl::Time now = absl::Now();
+  if (!options_.look || now < next_look_) {
+    return "";
+  }
+  next_look_ = now + kLookInterval;
+  const absl::StatusOr<DaemonView> view = options_.look(result_.deployment);
+  const std::string seen =
+      view.ok() && view->keeps_plan ? absl::StrCat(view->decision, "/", view->window_tokens) : "";
+  if (seen != seen_ || seen.empty()) {
+    seen_ = seen;
+    seen_since_ = now;
+    return "";
+  }
+  return now - seen_since_ >= kSettled ? view->decision : "";
+}
+
+// The grouping follows once its placement is applied; every agent tells its engine.
+void Run::AwaitGroupings(int wanted, absl::Time deadline) {
+  std::unique_lock lock(mutex_);
+  change_.wait_until(lock, absl::ToChronoTime(deadline), [&] { return groupings_ >= wanted; });
 }
 
 void Run::ReleaseEnded(size_t at_least) {

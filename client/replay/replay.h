@@ -14,6 +14,13 @@
 
 namespace advisor::client {
 
+// What the daemon says it is about, while a run idles.
+struct DaemonView {
+  bool keeps_plan = false;  // it has decided that no other plan is due
+  std::string decision;     // its last one, for people
+  uint64_t window_tokens = 0;
+};
+
 struct ReplayOptions {
   std::vector<std::string> agent_sockets;  // one agent per node of the deployment
   ChannelOptions daemon;
@@ -23,6 +30,9 @@ struct ReplayOptions {
   absl::Duration plan_wait = absl::Seconds(30);  // longest idling for a plan
   // Where within each half the run idles for a plan, as a share of the half's requests.
   double pause_at = 0.6;
+  // Asked while the run idles, with the deployment's name, so that it need not wait for a plan that
+  // will not come.
+  std::function<absl::StatusOr<DaemonView>(const std::string& deployment)> look;
 };
 
 // What happened, for the tables.

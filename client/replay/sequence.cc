@@ -8,21 +8,21 @@
 namespace advisor::client {
 namespace {
 
-constexpr double kMixShare = 0.9;
+constexpr double kMixShare = 0.9;  // of a domain's requests come in the half whose mix it is
 
-// Domains in two halves of about equally many requests.
+// Domains in two halves of about equally many tokens.
 void SplitDomains(const Traffic& traffic, Sequence* out) {
-  std::map<std::string, int> requests;
+  std::map<std::string, int64_t> tokens;
   for (const Request& r : traffic.requests) {
-    ++requests[r.domain];
+    tokens[r.domain] += r.tokens;
   }
-  if (requests.size() < 2) {
+  if (tokens.size() < 2) {
     return;
   }
-  std::vector<std::pair<std::string, int>> domains(requests.begin(), requests.end());
+  std::vector<std::pair<std::string, int64_t>> domains(tokens.begin(), tokens.end());
   std::stable_sort(domains.begin(), domains.end(),
                    [](const auto& a, const auto& b) { return a.second > b.second; });
-  int first = 0, second = 0;
+  int64_t first = 0, second = 0;
   for (const auto& [name, count] : domains) {
     const bool to_first = first <= second;
     (to_first ? out->first_mix : out->second_mix).push_back(name);
@@ -30,6 +30,10 @@ void SplitDomains(const Traffic& traffic, Sequence* out) {
   }
   std::sort(out->first_mix.begin(), out->first_mix.end());
   std::sort(out->second_mix.begin(), out->second_mix.end());
+}
+
+size_t Share(double share, size_t n) {
+  return static_cast<size_t>(share * static_cast<double>(n) + 0.5);
 }
 
 // Both lists spread evenly over each other.
@@ -65,15 +69,12 @@ Sequence MakeSequence(const Traffic& traffic, bool shift) {
         std::binary_search(out.first_mix.begin(), out.first_mix.end(), traffic.requests[i].domain);
     (is_first ? first : second).push_back(static_cast<int>(i));
   }
-  const size_t half = out.second_half;
-  const size_t wanted = static_cast<size_t>(kMixShare * static_cast<double>(half) + 0.5);
-  const size_t from_first =
-      std::min(first.size(), std::max(wanted, half - std::min(half, second.size())));
-  const size_t from_second = half - from_first;
-  Interleave({first.begin(), first.begin() + from_first},
-             {second.begin(), second.begin() + from_second}, &out.order);
-  Interleave({first.begin() + from_first, first.end()},
-             {second.begin() + from_second, second.end()}, &out.order);
+  const auto from_first = first.begin() + static_cast<ptrdiff_t>(Share(kMixShare, first.size()));
+  const auto from_second =
+      second.begin() + static_cast<ptrdiff_t>(Share(1 - kMixShare, second.size()));
+  Interleave({first.begin(), from_first}, {second.begin(), from_second}, &out.order);
+  out.second_half = out.order.size();
+  Interleave({from_first, first.end()}, {from_second, second.end()}, &out.order);
   return out;
 }
 

@@ -17,9 +17,9 @@ struct Sequence {
   std::vector<std::string> second_mix;  // and of the second
 };
 
-// The trace's own order; with `shift`, reordered so that 9 of 10 requests of the first half come
-// from one half of the domains, and what is left from the other (as far as there are so many).
-// Requests of one mix keep their order. A trace with fewer than two domains cannot shift.
+// The trace's own order; with `shift`, reordered so that 9 of 10 requests of one half of the
+// domains (by tokens) come in the first half of the run, and as many of the other half's in the
+// second. Requests of one mix keep their order. A trace with fewer than two domains cannot shift.
 Sequence MakeSequence(const Traffic& traffic, bool shift);
 
 }  // namespace advisor::client

@@ -59,6 +59,25 @@ TEST(StepBufferTest, KeepsStepsWholeAndThenMergesThemLosingNoToken) {
   EXPECT_EQ(buffer.Pop()->step.blocks.size(), 1u);
 }
 
+TEST(StepBufferTest, JoinsWaitingStepsWholeUpToALimitAndASwitch) {
+  StepBuffer buffer(kModel, 100);
+  for (uint64_t n = 1; n <= 6; ++n) {
+    buffer.Push(OneToken(n, n == 2 ? "other" : "d", n <= 5 ? Position{} : Position{1, 1}));
+  }
+  const auto joined = buffer.Pop(16);  // four tokens of four ids
+  ASSERT_TRUE(joined);
+  EXPECT_EQ(joined->merged_steps, 4u);
+  EXPECT_EQ(joined->step.step, 4u);
+  ASSERT_EQ(joined->step.blocks.size(), 2u);
+  EXPECT_EQ(joined->step.blocks[0].experts,
+            (std::vector<uint16_t>{1, 2, 0, 1, 3, 4, 0, 1, 4, 5, 0, 1}));
+  EXPECT_EQ(joined->step.blocks[0].requests.size(), 3u);
+  EXPECT_EQ(joined->step.blocks[1].domain, "other");
+  EXPECT_EQ(buffer.Pop(1000)->merged_steps, 1u);  // the next one has another placement
+  EXPECT_EQ(buffer.Pop(1000)->step.applied, (Position{1, 1}));
+  EXPECT_FALSE(buffer.Pop(1000));
+}
+
 TEST(StepBufferTest, LosesOnlyWhatCannotBeAddedUp) {
   StepBuffer buffer(kModel, 1);
   EXPECT_TRUE(buffer.Push(OneToken(1)));
