@@ -21,6 +21,7 @@ void AddAssign(CLI::App& app, Action* action);
 void AddEvaluate(CLI::App& app, Action* action);
 void AddCompare(CLI::App& app, Action* action);
 void AddInit(CLI::App& app, Action* action);
+void AddSynth(CLI::App& app, Action* action);
 
 }  // namespace advisor::client
 

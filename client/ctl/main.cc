@@ -32,6 +32,7 @@ int Main(int argc, char** argv) {
   AddEvaluate(app, &action);
   AddCompare(app, &action);
   AddInit(app, &action);
+  AddSynth(app, &action);
   AddOnlineCommands(app, &action);
   try {
     app.parse(argc, argv);

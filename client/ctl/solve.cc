@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/ctl/command.h"
 #include "client/ctl/inputs.h"
 #include "client/ctl/options.h"
@@ -89,8 +89,7 @@ void PrintText(const Plan& plan) {
     std::printf("too few requests to hold some out: fit is on the solver's own\n");
   }
   if (!p.layers_over_cap.empty()) {
-    std::printf("layers over a load cap: %zu of %d\n", p.layers_over_cap.size(),
-                plan.model.moe_layers);
+    std::printf("layers over a load cap: %s\n", absl::StrJoin(p.layers_over_cap, ", ").c_str());
   }
   if (plan.bounds.gap_ratio.has_value()) {
     std::printf("gap to the lower bound: %s\n", Percent(*plan.bounds.gap_ratio).c_str());

@@ -72,8 +72,10 @@ void Planner::UpdateCoverage(absl::Time now) {
 }
 
 void Planner::UpdateStatistics(absl::Time now) {
-  if (ingest_.tokens_closed() == tokens_at_statistics_ ||
-      now - statistics_at_ < kStatisticsInterval) {
+  const absl::Duration pause = std::max(
+      kStatisticsInterval,
+      absl::Seconds(static_cast<double>(ingest_.window().bytes()) / kStatisticsBytesPerSecond));
+  if (ingest_.tokens_closed() == tokens_at_statistics_ || now - statistics_at_ < pause) {
     return;
   }
   tokens_at_statistics_ = ingest_.tokens_closed();

@@ -39,7 +39,9 @@ class Planner {
   void FillStatus(DeploymentStatus* status) const;
 
  private:
+  // Statistics touch every cell of the window: at most so often, and rarer for large windows.
   static constexpr absl::Duration kStatisticsInterval = absl::Milliseconds(500);
+  static constexpr double kStatisticsBytesPerSecond = 150e6;
 
   struct Solve {
     SolveTicket ticket;

@@ -234,6 +234,9 @@ void Publisher::Abort(const std::string& reason, Turn& turn) {
     return;  // once the commit is on its way to the disk there is no way back
   }
   if (writing) {
+    // The failed write may have reached the disk all the same.
+    write_->record.committed = false;
+    turn.effects.push_back(effect::StorePlan{deployment_.name, write_->record});
     write_.reset();
   }
   aborted_ = Aborted{rollout_->position(), reason, {}, 1, turn.now};

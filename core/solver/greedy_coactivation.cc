@@ -17,7 +17,6 @@
 
 #include "core/grouping/assigner.h"
 #include "core/solver/best_grouping.h"
-#include "core/solver/demand.h"
 #include "core/solver/expert_clusters.h"
 #include "core/solver/gpu_packing.h"
 #include "core/solver/grouping_model.h"
@@ -31,6 +30,17 @@ namespace {
 constexpr double kHomeSlack = 0.03;  // above a node's share, while requests are grouped
 constexpr int kRounds = 3;           // of {match, re-home}; later ones change next to nothing
 
+// At most kProbeLayers layers, evenly spaced, judge the groupings.
+std::vector<int> ProbeLayers(int layers) {
+  constexpr int kProbeLayers = 8;
+  const int probes = std::min(kProbeLayers, layers);
+  std::vector<int> out;
+  for (int i = 0; i < probes; ++i) {
+    out.push_back((2 * i + 1) * layers / (2 * probes));
+  }
+  return out;
+}
+
 class CoactivationMethod {
  public:
   CoactivationMethod(const Problem& problem, const SolveParams& params, const TokenPool& pool,
@@ -40,27 +50,28 @@ class CoactivationMethod {
         pool_(pool),
         share_(NodeShares(problem.topology)),
         sizes_(FirstCopies(problem.topology, problem.model.experts)),
-        layers_(problem.model.moe_layers),
         clusters_(problem.model.moe_layers) {
-    std::iota(layers_.begin(), layers_.end(), 0);
     parallel.Run(problem.model.moe_layers, [&](int l) {
       clusters_[l] =
           ClusterExperts(CoactivationOf(pool, l), problem.topology, sizes_, params.node_load_cap);
     });
   }
 
-  // Settles homes (in the pool's order) and the experts' first copies.
-  Grouped Build(std::vector<NodeId> homes) const {
+  // Settles homes (in the pool's order) with the first copies of a few layers.
+  Grouped Probe(std::vector<NodeId> homes) const {
     InlineParallelFor inline_parallel;
     Grouped out;
-    out.cost = Settle(Copies::kFirst, &homes, &out.result, inline_parallel);
+    out.cost = Settle(Copies::kFirst, ProbeLayers(problem_.model.moe_layers), &homes, &out.result,
+                      inline_parallel);
     out.result.homes = std::move(homes);
     return out;
   }
 
-  // Fills the spare slots of the best, and its grouping.
+  // All layers with all copies, and the grouping, from a probe's homes.
   void Finish(SolveResult* result, ParallelFor& parallel) const {
-    Settle(Copies::kAll, &result->homes, result, parallel);
+    std::vector<int> layers(problem_.model.moe_layers);
+    std::iota(layers.begin(), layers.end(), 0);
+    Settle(Copies::kAll, layers, &result->homes, result, parallel);
     result->homes = InTrafficOrder(pool_, result->homes);
     result->grouping =
         FitGrouping(pool_, params_.phase, Serve(*result), problem_.topology.node_count(), parallel);
@@ -74,14 +85,18 @@ class CoactivationMethod {
     return ServeTable(problem_.model, problem_.topology, result.placement, result.remote_choice);
   }
 
-  // Places for the homes and homes anew in turn; ends with a placement for the homes left. Returns
-  // their remote visits, in token weight.
-  double Settle(Copies copies, std::vector<NodeId>* homes, SolveResult* result,
-                ParallelFor& parallel) const {
+  // Places `layers` for the homes and homes anew in turn; ends with a placement for the homes left.
+  // Returns their remote visits in these layers, in token weight.
+  double Settle(Copies copies, const std::vector<int>& layers, std::vector<NodeId>* homes,
+                SolveResult* result, ParallelFor& parallel) const {
+    const ModelSpec& model = problem_.model;
     const int nodes = problem_.topology.node_count();
     for (int round = 0;; ++round) {
-      Place(copies, *homes, result, parallel);
-      const std::vector<double> cost = HomeCosts(pool_, Serve(*result), nodes, layers_, parallel);
+      result->placement = Placement(model.moe_layers, problem_.topology.slot_count());
+      result->remote_choice = RemoteChoice(model.moe_layers, nodes, model.experts);
+      parallel.Run(static_cast<int>(layers.size()),
+                   [&](int i) { PlaceLayer(copies, *homes, layers[i], result); });
+      const std::vector<double> cost = HomeCosts(pool_, Serve(*result), nodes, layers, parallel);
       std::vector<NodeId> next = AssignBalanced(cost, pool_.demand, share_, kHomeSlack);
       if (round == kRounds || next == *homes) {
         double sum = 0;
@@ -94,21 +109,12 @@ class CoactivationMethod {
     }
   }
 
-  void Place(Copies copies, const std::vector<NodeId>& homes, SolveResult* result,
-             ParallelFor& parallel) const {
-    const int nodes = problem_.topology.node_count();
-    const Demand demand = DemandByHome(problem_.traffic, InTrafficOrder(pool_, homes), nodes,
-                                       params_.phase, parallel);
-    result->placement = Placement(problem_.model.moe_layers, problem_.topology.slot_count());
-    result->remote_choice = RemoteChoice(problem_.model.moe_layers, nodes, problem_.model.experts);
-    parallel.Run(problem_.model.moe_layers,
-                 [&](int l) { PlaceLayer(copies, homes, demand, l, result); });
-  }
-
   // A copy serves its own node; a node without one sends to the first copy.
-  void PlaceLayer(Copies copies, const std::vector<NodeId>& homes, const Demand& demand, int l,
+  void PlaceLayer(Copies copies, const std::vector<NodeId>& homes, int l,
                   SolveResult* result) const {
     const Topology& topology = problem_.topology;
+    const int nodes = topology.node_count(), experts = problem_.model.experts;
+    const std::vector<double> demand = DemandOf(homes, l);
     const std::vector<int> first_node = MatchClusters(demand, l);
     std::vector<uint64_t> holders;
     for (int n : first_node) {
@@ -117,13 +123,14 @@ class CoactivationMethod {
     if (copies == Copies::kAll) {
       holders = AddLocalCopies(pool_, l, homes, first_node, topology, params_.node_load_cap);
     }
-    std::vector<double> served(size_t(demand.nodes) * demand.experts, 0);
-    for (int h = 0; h < demand.nodes; ++h) {
-      for (int e = 0; e < demand.experts; ++e) {
+    std::vector<double> served(size_t(nodes) * experts, 0);
+    for (int h = 0; h < nodes; ++h) {
+      for (int e = 0; e < experts; ++e) {
         const bool local = holders[e] >> h & 1;
-        served[size_t(local ? h : first_node[e]) * demand.experts + e] += demand.row(l, h)[e];
+        const int server = local ? h : first_node[e];
+        served[size_t(server) * experts + e] += demand[size_t(h) * experts + e];
         if (!local) {
-          result->remote_choice.row(LayerId(l), NodeId(h))[e] = static_cast<int16_t>(first_node[e]);
+          result->remote_choice.row(LayerId(l), NodeId(h))[e] = static_cast<int16_t>(server);
         }
       }
     }
@@ -131,14 +138,33 @@ class CoactivationMethod {
     std::copy(row.begin(), row.end(), result->placement.row(LayerId(l)).begin());
   }
 
+  // Activations by home and expert, [nodes, experts], in token weight.
+  std::vector<double> DemandOf(const std::vector<NodeId>& homes, int l) const {
+    const int experts = problem_.model.experts, top_k = problem_.model.top_k;
+    std::vector<double> demand(share_.size() * experts, 0);
+    for (const PooledToken& token : pool_.tokens) {
+      double* row = &demand[size_t(homes[token.request].value()) * experts];
+      for (int i = 0; i < top_k; ++i) {
+        row[token.experts[size_t(l) * top_k + i]] += token.weight;
+      }
+    }
+    for (size_t r = 0; r < homes.size(); ++r) {
+      double* row = &demand[size_t(homes[r].value()) * experts];
+      for (int e = 0; pool_.lone_weight[r] > 0 && e < experts; ++e) {
+        row[e] += double(pool_.lone_weight[r]) * pool_.requests[r]->counts[size_t(l) * experts + e];
+      }
+    }
+    return demand;
+  }
+
   // The node of every expert when the layer's clusters are exchanged between nodes of one shape
   // while that raises the demand served at home.
-  std::vector<int> MatchClusters(const Demand& demand, int l) const {
-    const int nodes = demand.nodes;
+  std::vector<int> MatchClusters(const std::vector<double>& demand, int l) const {
+    const int nodes = problem_.topology.node_count(), experts = problem_.model.experts;
     std::vector<double> wish(size_t(nodes) * nodes, 0);  // [cluster, node]
-    for (int e = 0; e < demand.experts; ++e) {
+    for (int e = 0; e < experts; ++e) {
       for (int n = 0; n < nodes; ++n) {
-        wish[size_t(clusters_[l][e]) * nodes + n] += demand.row(l, n)[e];
+        wish[size_t(clusters_[l][e]) * nodes + n] += demand[size_t(n) * experts + e];
       }
     }
     std::vector<int> node_of(nodes);
@@ -174,7 +200,6 @@ class CoactivationMethod {
   const TokenPool& pool_;
   const std::vector<double> share_;
   const std::vector<int> sizes_;            // [nodes] first copies
-  std::vector<int> layers_;                 // 0 .. layers - 1
   std::vector<std::vector<int>> clusters_;  // [layers, experts], cluster c sized for node c
 };
 
@@ -189,8 +214,8 @@ absl::StatusOr<SolveResult> SolveGreedyCoactivation(const Problem& problem,
   const RequestGroups groups(MakeSignatures(pool, layers), pool.demand,
                              NodeShares(problem.topology), parallel);
   const CoactivationMethod method(problem, params, pool, parallel);
-  const auto build = [&](const std::vector<NodeId>& homes) { return method.Build(homes); };
-  SolveResult result = SolveByBestGrouping(problem, params, groups, build, parallel);
+  const auto probe = [&](const std::vector<NodeId>& homes) { return method.Probe(homes); };
+  SolveResult result = SolveByBestGrouping(problem, params, groups, probe, parallel);
   method.Finish(&result, parallel);
   return result;
 }

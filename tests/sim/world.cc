@@ -39,6 +39,7 @@ World::World(uint64_t seed)
   options_.session.reporter_lease = absl::Seconds(12);
   options_.session.received_timeout = absl::Seconds(4);
   options_.session.kept_plans = 6;
+  daemon_.failed_write_lasts = [this] { return Chance(3); };
   daemon_.on_write = [this](const PlanRecord& record) { OnWrite(record); };
   daemon_.on_keep = [this](const PlanRecord& record) { OnKeep(record); };
   daemon_.Start(deployment_, options_);

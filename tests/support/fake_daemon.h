@@ -103,6 +103,7 @@ class FakeDaemon {
   // See every record when its write is asked for, and when it becomes durable.
   std::function<void(const PlanRecord&)> on_write, on_keep;
   bool fail_store = false;
+  std::function<bool()> failed_write_lasts;  // is on disk all the same; unset: never
   bool hold_store = false, hold_solve = false;
 
  private:
@@ -146,6 +147,9 @@ class FakeDaemon {
     event::PlanStored done{e.deployment, e.record.plan->position, absl::OkStatus()};
     if (fail_store) {
       done.status = absl::ResourceExhaustedError("disk full");
+      if (failed_write_lasts && failed_write_lasts()) {
+        Keep(e.record);
+      }
     } else {
       Keep(e.record);
     }

@@ -1,4 +1,6 @@
 // What the commands do together: solve, assign, evaluate and compare on small random traces.
+#include "core/cost/evaluate.h"
+#include "core/grouping/assigner.h"
 #include "core/io/assignments_file.h"
 #include "core/io/plan_file.h"
 #include "gmock/gmock.h"
@@ -60,9 +62,9 @@ TEST_F(CommandsTest, SolveWritesAPlanWithPredictionAndFit) {
 }
 
 TEST_F(CommandsTest, SolveIsDeterministicForAnyNumberOfThreads) {
-  ASSERT_EQ(Solve("a.json", {"--trace", train_, "--method", "eplb", "--threads", "1"}).exit_code,
+  ASSERT_EQ(Solve("a.json", {"--trace", train_, "--effort", "quick", "--threads", "1"}).exit_code,
             0);
-  ASSERT_EQ(Solve("b.json", {"--trace", train_, "--method", "eplb", "--threads", "3"}).exit_code,
+  ASSERT_EQ(Solve("b.json", {"--trace", train_, "--effort", "quick", "--threads", "3"}).exit_code,
             0);
   EXPECT_EQ(ReadFile(folder_.Path("a.json")), ReadFile(folder_.Path("b.json")));
 }
@@ -144,6 +146,31 @@ TEST_F(CommandsTest, AssignDealsRoundRobinWithoutAGroupingAndEvaluateAgrees) {
   EXPECT_EQ(Json::parse(Ctl(evaluate).out)["saving_ratio"], 0);
 }
 
+TEST_F(CommandsTest, AssignFollowsTheGroupingOneByOneAndInBatch) {
+  ASSERT_EQ(Solve("p.json", {"--trace", train_, "--effort", "quick"}).exit_code, 0);
+  ASSERT_OK_AND_ASSIGN(const Plan plan, ReadPlan(folder_.Path("p.json")));
+  ASSERT_FALSE(plan.grouping.empty());
+  ASSERT_OK_AND_ASSIGN(const Traffic traffic, ReadTrace(holdout_));
+  const std::vector<NodeId> in_order = AssignInOrder(plan, traffic);
+  const std::vector<std::string> assign = {"assign", "--plan", folder_.Path("p.json"), "--trace",
+                                           holdout_};
+  for (const bool batch : {false, true}) {
+    std::vector<std::string> arguments = assign;
+    arguments.insert(arguments.end(), {"--out", folder_.Path("a.jsonl")});
+    if (batch) {
+      arguments.push_back("--batch");
+    }
+    const ProcessResult result = Ctl(arguments);
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    ASSERT_OK_AND_ASSIGN(const auto assignments, ReadAssignments(folder_.Path("a.jsonl")));
+    ASSERT_OK_AND_ASSIGN(const auto homes, HomesOf(traffic, assignments, 3));
+    EXPECT_EQ(homes == in_order, !batch);
+    ASSERT_OK_AND_ASSIGN(const Figures figures,
+                         Evaluate(plan, traffic, homes, {PhaseFilter::kAll}));
+    EXPECT_LT(figures.home_token_max_over_mean, 1.5);
+  }
+}
+
 TEST_F(CommandsTest, EvaluatePrintsATable) {
   ASSERT_EQ(Solve("p.json", {"--trace", train_, "--method", "linear"}).exit_code, 0);
   const ProcessResult result =
@@ -173,7 +200,8 @@ TEST_F(CommandsTest, CompareShowsMethodsSideBySide) {
     EXPECT_TRUE(entry["figures"].contains("internode_bytes_per_token"));
     EXPECT_GE(entry["spread"]["gpu_load"]["mean"], 0);
   }
-  EXPECT_THAT(names, ::testing::IsSupersetOf({"eplb", "linear"}));
+  EXPECT_THAT(names,
+              ::testing::ElementsAre("joint", "paper", "greedy-coactivation", "eplb", "linear"));
   EXPECT_EQ(methods.back()["method"], "linear");
   EXPECT_NEAR(methods.back()["figures"]["saving_ratio"].get<double>(), 0, 1e-12);
 }
