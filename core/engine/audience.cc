@@ -107,7 +107,7 @@ void Audience::SendDecision(SubscriberSession* session, Position position, bool 
                             const std::string& reason, Turn& turn) {
   Send(session, RolloutDecision{position, commit, reason}, turn);
   if (commit) {
-    session->SentCommit(turn.now);
+    session->SentCommit(position, turn.now);
   }
 }
 

@@ -34,7 +34,7 @@ void SubscriberSession::Open(StreamId stream, const SubscriberHello& hello, absl
   sent_groupings_ = {{grouping_, PlacementMode::kInForce, true}};
   placement_waits_.reset();
   grouping_waits_.reset();
-  commit_waits_ = false;
+  commit_waits_.reset();
   last_sent_ = now;
 }
 
@@ -56,7 +56,7 @@ bool SubscriberSession::WantsPlacement(const Held& plan, PlacementMode mode) con
 std::vector<SubscriberSession::Held> SubscriberSession::Bases() const {
   const bool settled = std::all_of(sent_placements_.begin(), sent_placements_.end(),
                                    [](const Sent& sent) { return sent.acknowledged; });
-  if (!settled || commit_waits_) {
+  if (!settled || commit_waits_.has_value()) {
     return {};
   }
   return {placement_, advice_};
@@ -152,14 +152,16 @@ SubscriberSession::AckResult SubscriberSession::TakePlacement(const PlanAck& ack
       result.meaning = AckMeaning::kStaged;
       // Asked to stage, it has it ready; told that it is in force, it will run it when it starts
       // again.
-      if (commit_waits_ || sent->mode == PlacementMode::kInForce) {
-        commit_waits_ = false;
+      if (commit_waits_ == ack.position || sent->mode == PlacementMode::kInForce) {
+        commit_waits_.reset();
         result.meaning = AckMeaning::kApplied;
         placement_ = ack.position >= placement_.position ? sent->plan : placement_;
       }
       break;
     case AckPhase::kApplied:
-      commit_waits_ = false;
+      if (commit_waits_ <= ack.position) {
+        commit_waits_.reset();
+      }
       result.meaning = AckMeaning::kApplied;
       if (ack.position >= placement_.position) {
         placement_ = sent->plan;

@@ -55,8 +55,8 @@ class SubscriberSession {
   // Notes that it was sent.
   void SentPlacement(const Held& plan, PlacementMode mode, absl::Time now);
   void SentGrouping(const Held& grouping, absl::Time now);
-  void SentCommit(absl::Time now) {
-    commit_waits_ = true;
+  void SentCommit(const Position& position, absl::Time now) {
+    commit_waits_ = position;
     last_sent_ = now;
   }
   void SentOther(absl::Time now) { last_sent_ = now; }
@@ -122,7 +122,7 @@ class SubscriberSession {
   Position prepared_;
   std::deque<Sent> sent_placements_, sent_groupings_;  // on this stream, oldest first
   std::optional<Waiting> placement_waits_, grouping_waits_;
-  bool commit_waits_ = false;
+  std::optional<Position> commit_waits_;  // told to switch to it, not known to have
   std::deque<uint64_t> refused_;
   Position known_;
   std::optional<AckPhase> phase_;

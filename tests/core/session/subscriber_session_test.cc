@@ -72,9 +72,19 @@ TEST_F(SubscriberSessionTest, DeferredMeansReadyOrInForceByWhatWasAsked) {
   session_.SentPlacement({{1, 1}, 9}, PlacementMode::kPrepare, now_);
   EXPECT_EQ(Ack({1, 1}, AckPhase::kDeferred).meaning, Meaning::kStaged);
   EXPECT_EQ(session_.placement().position, Position{});
-  session_.SentCommit(now_);
+  session_.SentCommit({1, 1}, now_);
   EXPECT_EQ(Ack({1, 1}, AckPhase::kDeferred).meaning, Meaning::kApplied);
   EXPECT_EQ(session_.placement().position, (Position{1, 1}));
+}
+
+// Else a group would wait for an engine that is ready, and a delta would build on what it only staged.
+TEST_F(SubscriberSessionTest, DeferredAfterAnEarlierCommitIsStagedAllTheSame) {
+  Open();
+  session_.SentPlacement({{1, 1}, 9}, PlacementMode::kPrepare, now_);
+  session_.SentCommit({1, 1}, now_);
+  session_.SentPlacement({{1, 2}, 10}, PlacementMode::kPrepare, now_);
+  EXPECT_EQ(Ack({1, 2}, AckPhase::kDeferred).meaning, Meaning::kStaged);
+  EXPECT_EQ(session_.placement().position, Position{});
 }
 
 TEST_F(SubscriberSessionTest, NoDeltaWhileSomethingIsUnderWay) {
@@ -85,7 +95,7 @@ TEST_F(SubscriberSessionTest, NoDeltaWhileSomethingIsUnderWay) {
   Ack({1, 2}, AckPhase::kReceived);
   Ack({1, 2}, AckPhase::kStaged);
   EXPECT_EQ(session_.Bases().front().position, (Position{1, 1}));
-  session_.SentCommit(now_);
+  session_.SentCommit({1, 2}, now_);
   EXPECT_TRUE(session_.Bases().empty());
   Ack({1, 2}, AckPhase::kApplied);
   EXPECT_EQ(session_.Bases().front().position, (Position{1, 2}));
