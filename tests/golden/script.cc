@@ -184,7 +184,8 @@ void Script::Connect(const std::string& who) {
     Agent& agent = agents_[id];
     if (agent.subscriber == nullptr) {
       agent.subscriber = std::make_unique<FakeSubscriber>(id, absl::StrCat("node-", n),
-                                                          Incarnation{0, 1}, Role::kActor);
+                                                          Incarnation{0, 1}, Role::kActor,
+                                                          &daemon_.history());
     }
     ConnectReporter(&agent, agent.incarnation);
     ConnectSubscriber(&agent);
@@ -192,7 +193,8 @@ void Script::Connect(const std::string& who) {
   if (who == "router") {
     Agent& agent = agents_[who];
     agent.subscriber =
-        std::make_unique<FakeSubscriber>(who, "", Incarnation{0, 1}, Role::kObserver);
+        std::make_unique<FakeSubscriber>(who, "", Incarnation{0, 1}, Role::kObserver,
+                                         &daemon_.history());
     ConnectSubscriber(&agent);
   }
 }

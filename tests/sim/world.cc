@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "core/session/errors.h"
-#include "gtest/gtest.h"
 #include "tests/support/fake_plan.h"
 #include "tests/support/random_traffic.h"
 #include "tests/support/reports.h"
@@ -17,8 +17,10 @@ constexpr char kName[] = "chat";
 
 }  // namespace
 
-World::World(uint64_t seed)
-    : rng_(seed), daemon_([this](const effect::StartSolve& solve) { return Solve(solve); }) {
+World::World(uint64_t seed, const Faults& faults, Step step)
+    : rng_(seed),
+      faults_(faults),
+      daemon_([this](const effect::StartSolve& solve) { return Solve(solve); }) {
   deployment_.name = kName;
   deployment_.mode = Mode::kActive;
   deployment_.model = SmallModel(2, 12, 2);
@@ -39,17 +41,19 @@ World::World(uint64_t seed)
   options_.session.reporter_lease = absl::Seconds(12);
   options_.session.received_timeout = absl::Seconds(4);
   options_.session.kept_plans = 6;
+  daemon_.judge_history = false;  // Violations() is asked for
+  if (step) {
+    daemon_.step = std::move(step);
+  }
   daemon_.failed_write_lasts = [this] { return Chance(3); };
-  daemon_.on_write = [this](const PlanRecord& record) { OnWrite(record); };
-  daemon_.on_keep = [this](const PlanRecord& record) { OnKeep(record); };
   daemon_.Start(deployment_, options_);
   for (int n = 0; n <= kNodes; ++n) {
     const bool router = n == kNodes;
     const std::string id = router ? "router" : absl::StrCat("agent-", n);
     const std::string node = router ? "" : absl::StrCat("node-", n);
     Host& host = hosts_[id];
-    host.subscriber = std::make_unique<FakeSubscriber>(id, node, Incarnation{0, 1},
-                                                       router ? Role::kObserver : Role::kActor);
+    host.subscriber = std::make_unique<FakeSubscriber>(
+        id, node, Incarnation{0, 1}, router ? Role::kObserver : Role::kActor, &daemon_.history());
     host.subscriber->restart_only = !router && Chance(8);
     if (!router) {
       host.reporter =
@@ -77,11 +81,24 @@ void World::Run(int ticks) {
   for (int i = 0; i < ticks; ++i) {
     Tick(false);
   }
-  // Calm: everything works again, and long enough for every timeout to pass.
+  Settle();
+}
+
+void World::Partition(int ticks) {
+  for (int i = 0; i < ticks; ++i) {
+    for (auto& [id, host] : hosts_) {
+      CutStreams(&host);
+      host.reconnect_reports = host.reconnect_plans = 1;
+    }
+    Tick(false);
+  }
+}
+
+void World::Settle() {
   daemon_.fail_store = false;
   daemon_.ReleaseHeld();
   for (auto& [id, host] : hosts_) {
-    host.subscriber->silent = host.subscriber->refuses_all = false;
+    host.subscriber->silent = host.subscriber->refuses_all = host.clogged = false;
   }
   daemon_.Step(event::SetFrozen{CommandId(next_command_++), kName, false});
   daemon_.Step(event::SetMode{CommandId(next_command_++), kName, Mode::kActive});
@@ -94,6 +111,13 @@ void World::Run(int ticks) {
   }
   CheckCounts(true);
   CheckAgreement();
+  AddUp();
+}
+
+std::vector<std::string> World::Violations() const {
+  std::vector<std::string> all = daemon_.Violations();
+  all.insert(all.end(), violations_.begin(), violations_.end());
+  return all;
 }
 
 std::vector<std::string> World::Log() {
@@ -111,8 +135,11 @@ void World::Tick(bool calm) {
     Operate();
   }
   for (auto& [id, host] : hosts_) {
-    Reconnect(&host, calm);
     CountSteps(&host, calm);
+    if (host.clogged) {
+      continue;
+    }
+    Reconnect(&host, calm);
     SendReports(&host, calm);
     Deliver(&host, calm);
     ReadReports(&host);
@@ -120,7 +147,9 @@ void World::Tick(bool calm) {
     NoticeEnds(&host);
   }
   daemon_.Advance(absl::Milliseconds(100));
-  CheckEngines();
+  if (daemon_.dead()) {
+    RestartDaemon();
+  }
   if (ticks_ % 16 == 0) {
     CheckCounts(false);
   }
@@ -129,35 +158,58 @@ void World::Tick(bool calm) {
 // --- What goes wrong ---------------------------------------------------------------------------
 
 void World::BreakThings() {
-  if (Chance(120)) {
+  if (Chance(faults_.daemon_killed)) {
     RestartDaemon();
   }
-  if (Chance(60)) {
+  if (Chance(faults_.daemon_killed_inside)) {
+    daemon_.effects_until_death = 1 + static_cast<int>(rng_.Below(12));
+  }
+  if (Chance(faults_.store_fails)) {
     daemon_.fail_store = !daemon_.fail_store;
     seen_.failed_writes += daemon_.fail_store ? 1 : 0;
   }
-  if (Chance(15)) {
+  if (Chance(faults_.store_hangs)) {
     daemon_.hold_store = Chance(2);
     daemon_.hold_solve = Chance(2);
   } else if (Chance(8)) {
     daemon_.ReleaseHeld();
   }
   for (auto& [id, host] : hosts_) {
-    if (Chance(80)) {
+    if (Chance(faults_.streams_cut)) {
       CutStreams(&host);
     }
-    if (host.reporter != nullptr && Chance(200)) {
+    if (host.reporter != nullptr && Chance(faults_.agent_killed)) {
       RestartAgent(&host);
     }
-    if (Chance(60)) {
+    if (Chance(faults_.subscriber_stuck)) {
       host.subscriber->silent = Chance(3);
       host.subscriber->refuses_all = Chance(6);
     }
   }
+  Swizzle();
   taste_ = Chance(100) ? static_cast<int>(rng_.Below(12)) : taste_;
 }
 
+// Links stop one after another until most are stuck, and come back in another order.
+void World::Swizzle() {
+  if (!Chance(faults_.links_clogged)) {
+    return;
+  }
+  auto host = hosts_.begin();
+  std::advance(host, rng_.Below(static_cast<uint32_t>(hosts_.size())));
+  if (host->second.clogged == healing_) {
+    host->second.clogged = !healing_;
+    seen_.clogs += healing_ ? 0 : 1;
+  }
+  const auto clogged = static_cast<size_t>(
+      std::count_if(hosts_.begin(), hosts_.end(), [](const auto& h) { return h.second.clogged; }));
+  healing_ = healing_ ? clogged > 0 : clogged + 1 >= hosts_.size();
+}
+
 void World::Operate() {
+  if (!Chance(faults_.operator_acts)) {
+    return;
+  }
   const CommandId id(next_command_);
   if (Chance(150)) {
     daemon_.Step(event::SetMode{id, kName, Chance(2) ? Mode::kActive : Mode::kAdvisory});
@@ -174,12 +226,7 @@ void World::Operate() {
 }
 
 void World::RestartDaemon() {
-  const DeploymentStatus status = daemon_.Status();
-  seen_.published += static_cast<int>(status.counters.plans_published);
-  seen_.aborted += static_cast<int>(status.counters.rollouts_aborted);
-  seen_.key_frames += static_cast<int>(status.counters.key_frames);
-  seen_.windows += static_cast<int>(status.counters.windows_replayed);
-  seen_.duplicates += static_cast<int>(status.counters.frames_duplicate);
+  AddUp();
   ++seen_.daemon_restarts;
   daemon_.Restart([this] { return Chance(2); });
   for (auto& [id, host] : hosts_) {
@@ -264,16 +311,16 @@ void World::SendReports(Host* host, bool calm) {
   }
   if (std::optional<WindowReplay> window = host->reporter->NextWindow()) {
     host->counted_before = CountedSteps(host->reporter->id());
-    if (calm || !Chance(10)) {
+    if (calm || !Chance(faults_.window_lost)) {
       host->outgoing.push_back(event::ReporterWindow{host->reports, *std::move(window)});
     }
   }
   while (std::optional<Frame> frame = host->reporter->NextFrame(&rng_)) {
-    if (!calm && !frame->key_frame && Chance(12)) {
+    if (!calm && !frame->key_frame && Chance(faults_.frame_lost)) {
       continue;  // lost on the way; agents rely on the stream for key frames, which go with it
     }
     event::ReporterFrame sent{host->reports, *std::move(frame)};
-    if (!calm && Chance(6)) {
+    if (!calm && Chance(faults_.frame_doubled)) {
       host->late = sent;
     }
     host->outgoing.push_back(std::move(sent));
@@ -325,13 +372,14 @@ void World::ReadPlans(Host* host, bool calm) {
     const SubscriberMessage message = daemon_.mail(host->plans).subscriber[host->plans_read++];
     if (const auto* update = std::get_if<PlacementUpdate>(&message)) {
       const auto refused = host->refused.find(PlacementHash(*update->plan));
-      EXPECT_TRUE(refused == host->refused.end() || host->plans_read <= refused->second)
-          << host->subscriber->id() << ": refused content came again";
+      Expect(refused == host->refused.end() || host->plans_read <= refused->second,
+             absl::StrCat(host->subscriber->id(), ": refused content came again"));
+    }
+    if (!calm && std::holds_alternative<RolloutDecision>(message) &&
+        Chance(faults_.decision_lost)) {
+      continue;
     }
     for (const PlanAck& ack : host->subscriber->On(message)) {
-      if (ack.phase == AckPhase::kStaged || ack.phase == AckPhase::kDeferred) {
-        staged_[ack.position].insert(host->subscriber->node());
-      }
       host->outgoing.push_back(event::SubscriberAcked{host->plans, ack});
     }
   }
@@ -344,7 +392,7 @@ void World::NoticeEnds(Host* host) {
   }
   if (host->subscribed && daemon_.mail(host->plans).ended.has_value()) {
     const absl::Status& status = *daemon_.mail(host->plans).ended;
-    EXPECT_NE(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    Expect(status.code() != absl::StatusCode::kInvalidArgument, status.ToString());
     daemon_.Step(event::SubscriberClosed{host->plans});
     host->subscribed = false;
   }
@@ -352,40 +400,14 @@ void World::NoticeEnds(Host* host) {
 
 // --- What must hold ----------------------------------------------------------------------------
 
-void World::OnWrite(const PlanRecord& record) {
-  if (!record.committed) {
-    const std::optional<DeploymentState>& state = daemon_.stored().state;
-    const bool quarantined =
-        state.has_value() &&
-        std::find(state->quarantined_hashes.begin(), state->quarantined_hashes.end(),
-                  record.content_hash) != state->quarantined_hashes.end();
-    EXPECT_FALSE(quarantined) << ToString(record.plan->position)
-                              << " is published though quarantined";
+void World::Expect(bool holds, const std::string& violation) {
+  if (!holds) {
+    violations_.push_back(violation);
   }
 }
 
-void World::OnKeep(const PlanRecord& record) {
-  const Position position = record.plan->position;
-  if (!record.committed) {
-    return;
-  }
-  EXPECT_EQ(staged_[position].size(), static_cast<size_t>(kNodes))
-      << ToString(position) << " is committed, but not staged everywhere";
-  seen_.committed += committed_.insert(position).second ? 1 : 0;
-}
-
-void World::CheckEngines() {
-  for (auto& [id, host] : hosts_) {
-    const std::shared_ptr<const Plan>& runs = host.subscriber->in_force();
-    if (runs == host.ran) {
-      continue;
-    }
-    EXPECT_TRUE(runs != nullptr && committed_.contains(runs->position))
-        << id << " runs what was not committed";
-    EXPECT_TRUE(host.ran == nullptr || runs->position > host.ran->position)
-        << id << " went back to an earlier position";
-    host.ran = runs;
-  }
+void World::ExpectEqual(const Position& is, const Position& must, const std::string& what) {
+  Expect(is == must, absl::StrCat(what, " is ", ToString(is), ", not ", ToString(must)));
 }
 
 uint64_t World::CountedSteps(const std::string& reporter_id) const {
@@ -402,24 +424,30 @@ void World::CheckCounts(bool calm) {
   uint64_t steps = 0;
   for (const ReporterStatus& reporter : status.reporters) {
     const Host& host = hosts_.at(reporter.reporter_id);
-    const uint64_t made = host.reporter->steps() - host.reporter->base_steps();
-    EXPECT_LE(reporter.steps, host.ended_steps + host.reporter->steps())
-        << reporter.reporter_id << ": a step was counted twice";
-    EXPECT_EQ(reporter.rejected_blocks, 0u) << reporter.reporter_id;
-    if (calm && !host.cut_short) {
+    seen::Counted counted;
+    counted.reporter = reporter.reporter_id;
+    counted.steps = reporter.steps;
+    counted.steps_made = host.ended_steps + host.reporter->steps();
+    counted.lost_steps = reporter.lost_steps;
+    counted.lost_steps_stated = host.reporter->lost_steps();
+    counted.rejected_blocks = reporter.rejected_blocks;
+    counted.settled = calm && !host.cut_short;
+    if (counted.settled) {
       // What was replayed in a window is in it, but not in the counter.
-      EXPECT_EQ(reporter.steps, host.counted_before + made) << reporter.reporter_id;
-      EXPECT_EQ(reporter.lost_steps, host.reporter->lost_steps()) << reporter.reporter_id;
+      counted.steps_made =
+          host.counted_before + host.reporter->steps() - host.reporter->base_steps();
     }
+    daemon_.history().push_back(std::move(counted));
     steps += reporter.steps;
   }
-  EXPECT_EQ(status.counters.steps, steps);
+  Expect(status.counters.steps == steps,
+         "the deployment's steps are not the sum of its reporters'");
 }
 
 void World::CheckAgreement() {
   const DeploymentStatus status = daemon_.Status();
-  EXPECT_FALSE(status.solving);
-  EXPECT_EQ(status.coverage, 1.0);
+  Expect(!status.solving, "a solve goes on for ever");
+  Expect(status.coverage == 1.0, "not all reporters are back");
   for (const auto& [id, host] : hosts_) {
     const bool refused = std::any_of(status.plans.begin(), status.plans.end(),
                                      [&, &h = host](const PlanRecord& record) {
@@ -429,19 +457,27 @@ void World::CheckAgreement() {
     if (refused && host.subscriber->role() == Role::kObserver) {
       continue;  // refused the same content before, and is not asked again
     }
-    EXPECT_EQ(host.subscriber->applied(), status.in_force) << id;
-    EXPECT_EQ(host.subscriber->staged(), nullptr) << id << " still holds what it staged";
+    ExpectEqual(host.subscriber->applied(), status.in_force, absl::StrCat("what runs on ", id));
+    Expect(host.subscriber->staged() == nullptr, absl::StrCat(id, " still holds what it staged"));
     if (status.grouping != Position{}) {
-      EXPECT_EQ(host.subscriber->grouping(), status.grouping) << id;
+      ExpectEqual(host.subscriber->grouping(), status.grouping, absl::StrCat(id, "'s grouping"));
     }
   }
-  EXPECT_NE(status.in_force, Position{}) << "nothing came into force, calm as it was";
-  seen_.published += static_cast<int>(status.counters.plans_published);
-  seen_.aborted += static_cast<int>(status.counters.rollouts_aborted);
-  seen_.key_frames += static_cast<int>(status.counters.key_frames);
-  seen_.windows += static_cast<int>(status.counters.windows_replayed);
-  seen_.duplicates += static_cast<int>(status.counters.frames_duplicate);
-  seen_.quarantined += static_cast<int>(daemon_.stored().state->quarantined_hashes.size());
+  Expect(status.in_force != Position{}, "nothing came into force, calm as it was");
+}
+
+// The counters of a process that ends.
+void World::AddUp() {
+  const DeploymentCounters counters = daemon_.Status().counters;
+  seen_.published += static_cast<int>(counters.plans_published);
+  seen_.committed += static_cast<int>(counters.rollouts_committed);
+  seen_.aborted += static_cast<int>(counters.rollouts_aborted);
+  seen_.key_frames += static_cast<int>(counters.key_frames);
+  seen_.windows += static_cast<int>(counters.windows_replayed);
+  seen_.duplicates += static_cast<int>(counters.frames_duplicate);
+  if (daemon_.stored().state.has_value()) {
+    seen_.quarantined += static_cast<int>(daemon_.stored().state->quarantined_hashes.size());
+  }
 }
 
 }  // namespace advisor::testing

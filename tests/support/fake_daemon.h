@@ -1,7 +1,6 @@
 #ifndef ADVISOR_TESTS_SUPPORT_FAKE_DAEMON_H_
 #define ADVISOR_TESTS_SUPPORT_FAKE_DAEMON_H_
 
-#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -13,6 +12,7 @@
 
 #include "core/engine/engine.h"
 #include "gtest/gtest.h"
+#include "tests/support/properties.h"
 
 namespace advisor::testing {
 
@@ -29,6 +29,11 @@ class FakeDaemon {
   };
 
   explicit FakeDaemon(SolveFunction solve) : solve_(std::move(solve)) {}
+  ~FakeDaemon() {
+    for (const std::string& violation : judge_history ? Violations() : std::vector<std::string>{}) {
+      ADD_FAILURE() << violation;
+    }
+  }
 
   void Start(const Deployment& deployment, const DeploymentOptions& options) {
     deployment_ = deployment;
@@ -44,6 +49,7 @@ class FakeDaemon {
         Keep(write.record);
       }
     }
+    effects_until_death.reset();
     engine_ = std::make_unique<Engine>();
     mail_.clear();
     held_events_.clear();
@@ -58,15 +64,23 @@ class FakeDaemon {
 
   // One event, and then those that its effects bring at once.
   void Step(Event event) {
+    Note(event);
     events_.push_back(std::move(event));
     while (!events_.empty()) {
       Event next = std::move(events_.front());
       events_.pop_front();
-      for (Effect& effect : engine_->Step(std::move(next), now_)) {
+      for (Effect& effect : step(*engine_, std::move(next), now_)) {
+        if (effects_until_death.has_value() && (*effects_until_death)-- <= 0) {
+          effects_until_death = 0;
+          events_.clear();
+          return;
+        }
         std::visit([this](auto& e) { Carry(e); }, effect);
       }
     }
   }
+  // Killed in the middle of its effects; only Restart() brings it back.
+  bool dead() const { return effects_until_death == 0; }
   void Advance(absl::Duration duration, absl::Duration tick = absl::Milliseconds(100)) {
     for (absl::Duration past; past < duration; past += tick) {
       now_ += tick;
@@ -100,8 +114,17 @@ class FakeDaemon {
   int solves() const { return solves_; }
   int cancelled() const { return cancelled_; }
 
-  // See every record when its write is asked for, and when it becomes durable.
-  std::function<void(const PlanRecord&)> on_write, on_keep;
+  History& history() { return history_; }
+  std::vector<std::string> Violations() const { return PropertyChecker::Violations(history_); }
+  bool judge_history = true;  // when destroyed: a violation is a failure of the test
+
+  // The way into the engine, for a test that plants a bug around it.
+  std::function<Effects(Engine&, Event, absl::Time)> step = [](Engine& engine, Event event,
+                                                               absl::Time now) {
+    return engine.Step(std::move(event), now);
+  };
+  // So many effects are carried out, then the process is gone.
+  std::optional<int> effects_until_death;
   bool fail_store = false;
   std::function<bool()> failed_write_lasts;  // is on disk all the same; unset: never
   bool hold_store = false, hold_solve = false;
@@ -109,7 +132,7 @@ class FakeDaemon {
  private:
   void Carry(effect::SendReporter& e) { mail_[e.stream].reporter.push_back(std::move(e.message)); }
   void Carry(effect::SendSubscriber& e) {
-    ExpectStored(e.message);
+    history_.push_back(seen::Sent{e.message});
     mail_[e.stream].subscriber.push_back(std::move(e.message));
   }
   void Carry(effect::EndStream& e) { mail_[e.stream].ended = std::move(e.status); }
@@ -137,9 +160,7 @@ class FakeDaemon {
     running_.reset();
   }
   void Carry(effect::StorePlan& e) {
-    if (on_write) {
-      on_write(e.record);
-    }
+    history_.push_back(seen::WriteAsked{e.record});
     if (hold_store) {
       held_writes_.push_back(e);
       return;
@@ -155,49 +176,33 @@ class FakeDaemon {
     }
     events_.push_back(std::move(done));
   }
-  void Carry(effect::StoreState& e) { stored_.state = e.state; }
+  void Carry(effect::StoreState& e) {
+    stored_.state = e.state;
+    history_.push_back(seen::StateDurable{e.state});
+  }
   void Carry(effect::UseGrouping& e) {
     grouping_ = e;
-    const bool committed =
-        std::any_of(stored_.records.begin(), stored_.records.end(), [&](const PlanRecord& record) {
-          return record.committed && record.plan->position == e.plan->position;
-        });
-    EXPECT_TRUE(committed) << "a grouping is used before its placement is committed";
+    history_.push_back(seen::GroupingUsed{e.plan->position});
   }
   void Carry(effect::CommandDone& e) { commands_.push_back(e); }
   void Carry(effect::Log& e) { logs_.push_back(e); }
 
   void Keep(const PlanRecord& record) {
-    if (on_keep) {
-      on_keep(record);
-    }
+    history_.push_back(seen::Durable{record});
     for (PlanRecord& old : stored_.records) {
       if (old.plan->position == record.plan->position) {
-        EXPECT_EQ(old.content_hash, record.content_hash) << "a position is used twice";
         old = record;
         return;
       }
-      EXPECT_LT(old.plan->position, record.plan->position);
     }
     stored_.records.push_back(record);
   }
-  // Nothing is visible that is not durable.
-  void ExpectStored(const SubscriberMessage& message) {
-    Position position;
-    if (const auto* update = std::get_if<PlacementUpdate>(&message)) {
-      position = update->plan->position;
-    } else if (const auto* grouping_update = std::get_if<GroupingUpdate>(&message)) {
-      position = grouping_update->needs_placement;
-    } else if (const auto* decision = std::get_if<RolloutDecision>(&message)) {
-      position = decision->position;
-    } else {
-      return;
+  void Note(const Event& event) {
+    if (const auto* opened = std::get_if<event::SubscriberOpened>(&event)) {
+      node_of_[opened->stream] = opened->hello.node;
+    } else if (const auto* acked = std::get_if<event::SubscriberAcked>(&event)) {
+      history_.push_back(seen::Acked{node_of_[acked->stream], acked->ack});
     }
-    const bool durable =
-        std::any_of(stored_.records.begin(), stored_.records.end(),
-                    [&](const PlanRecord& record) { return record.plan->position == position; });
-    EXPECT_TRUE(durable) << "sent before it was stored: " << position.epoch << "."
-                         << position.revision;
   }
 
   SolveFunction solve_;
@@ -212,6 +217,8 @@ class FakeDaemon {
   std::vector<effect::StorePlan> held_writes_;
   std::map<StreamId, Mailbox> mail_;
   StoredDeployment stored_;
+  History history_;
+  std::map<StreamId, std::string> node_of_;
   std::vector<effect::CommandDone> commands_;
   std::vector<effect::Log> logs_;
   std::optional<effect::UseGrouping> grouping_;
