@@ -10,6 +10,7 @@
 #include "core/io/atomic_file.h"
 #include "core/io/deployment_file.h"
 #include "core/io/trace.h"
+#include "core/synth/generator.h"
 
 namespace advisor::client {
 namespace {
@@ -25,6 +26,18 @@ struct Options {
 int SlotsPerGpu(int experts, double extra_percent, int gpus) {
   const double slots = experts * (1 + extra_percent / 100) / gpus;
   return static_cast<int>(std::ceil(slots - 1e-9));
+}
+
+// Traces rarely say what an expert weighs. For a model of the presets it is known; without it a
+// plan cannot say what its moves cost.
+bool TakeExpertBytes(ModelSpec* model) {
+  const absl::StatusOr<GeneratorOptions> preset = Preset(model->name);
+  if (!preset.ok() || preset->model.experts != model->experts ||
+      preset->model.hidden_size != model->hidden_size) {
+    return false;
+  }
+  model->expert_bytes = preset->model.expert_bytes;
+  return true;
 }
 
 absl::Status Run(const Options& o) {
@@ -46,6 +59,7 @@ absl::Status Run(const Options& o) {
             : o.phase == "decode" ? PhaseFilter::kDecode
                                   : PhaseFilter::kPrefill;
   d.model = reader->model();
+  const bool sized = d.model.expert_bytes > 0 || TakeExpertBytes(&d.model);
   const int slots = SlotsPerGpu(d.model.experts, o.extra_slots, o.nodes * o.gpus_per_node);
   ASSIGN_OR_RETURN(d.topology, Topology::Uniform(o.nodes, o.gpus_per_node, slots));
   RETURN_IF_ERROR(Validate(d));
@@ -55,6 +69,12 @@ absl::Status Run(const Options& o) {
               d.model.top_k, o.nodes, o.gpus_per_node, slots);
   std::printf("%s: %lld requests, %lld tokens\n", o.trace.c_str(), static_cast<long long>(requests),
               static_cast<long long>(tokens));
+  if (!sized) {
+    std::printf(
+        "%s: the trace does not say what an expert weighs; set expert_bytes by hand, or moves "
+        "count as free\n",
+        o.out.c_str());
+  }
   return absl::OkStatus();
 }
 

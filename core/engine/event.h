@@ -25,6 +25,8 @@ struct PlanRecord {
   int64_t published_unix_ms = 0;  // for display; 0: filled by the server when it stores the record
   bool quarantined = false;
   bool committed = false;  // engines were told to switch (active mode)
+  // While it was in force under this daemon; not stored.
+  std::optional<double> measured_saving;
 };
 
 // Durable settings of a deployment.

@@ -27,6 +27,14 @@ void PlanHistory::MarkQuarantined(uint64_t content_hash) {
   }
 }
 
+void PlanHistory::SetMeasuredSaving(const Position& position, double saving) {
+  for (PlanRecord& record : records_) {
+    if (record.plan->position == position) {
+      record.measured_saving = saving;
+    }
+  }
+}
+
 const PlanRecord* PlanHistory::Find(const Position& position) const {
   const auto it = std::find_if(records_.begin(), records_.end(), [&](const PlanRecord& record) {
     return record.plan->position == position;

@@ -17,6 +17,7 @@ class PlanHistory {
   void Add(PlanRecord record);
   void MarkCommitted(const Position& position);
   void MarkQuarantined(uint64_t content_hash);
+  void SetMeasuredSaving(const Position& position, double saving);
 
   const PlanRecord* Find(const Position& position) const;
   // The latest published; null: none.

@@ -11,6 +11,18 @@
 #include "core/window/snapshot.h"
 
 namespace advisor {
+namespace {
+
+// What engines must copy to get from `reference` to `plan`; null: from their initial placement.
+std::vector<Move> MovesFrom(const Plan* reference, const Plan& plan) {
+  return MovesBetween(plan.model, plan.topology,
+                      reference == nullptr
+                          ? LinearPlacement(plan.model, plan.topology)
+                          : CarryOver(reference->topology, plan.topology, reference->placement),
+                      plan.placement);
+}
+
+}  // namespace
 
 Planner::Planner(const Deployment& deployment, const DeploymentOptions& options, Journal& journal,
                  const Ingest& ingest, Publisher& publisher, uint64_t& next_ticket)
@@ -204,7 +216,10 @@ void Planner::Done(const event::SolveDone& done, Turn& turn) {
   } else if (!IsPublish(verdict->reason)) {
     Keep(*verdict, solve.command, turn);
   } else {
-    publisher_.Publish(plan, *std::move(verdict), solve.advice, solve.command, turn);
+    Plan published = plan;
+    published.moves = MovesFrom(solve.reference.get(), plan);
+    publisher_.Publish(std::move(published), *std::move(verdict), solve.advice, solve.command,
+                       turn);
   }
 }
 
@@ -277,6 +292,9 @@ void Planner::Measured(const MeasuredVisits& visits, Turn& turn) {
     return;
   }
   watch_.Add(visits.tokens, visits.remote_visits, visits.baseline_remote_visits);
+  if (const std::optional<double> saving = watch_.measured_saving()) {
+    publisher_.SetMeasuredSaving(watch_.position(), *saving);
+  }
   if (drift_ > options_.policy.drift_threshold) {
     watch_.StartOver();
     return;
@@ -335,12 +353,7 @@ void Planner::Republish(const Plan& content, Verdict verdict, std::optional<Comm
     return;
   }
   Plan plan = content;
-  plan.moves.clear();
-  if (const std::shared_ptr<const Plan> reference = ReferencePlan(false)) {
-    plan.moves = MovesBetween(plan.model, plan.topology,
-                              CarryOver(reference->topology, plan.topology, reference->placement),
-                              plan.placement);
-  }
+  plan.moves = MovesFrom(ReferencePlan(false).get(), plan);
   publisher_.Publish(std::move(plan), std::move(verdict), false, command, turn);
 }
 

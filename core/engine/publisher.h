@@ -59,6 +59,9 @@ class Publisher {
   bool quarantined(uint64_t content_hash) const;
   size_t quarantined_count() const { return quarantined_.size(); }
   void SetFrozen(bool frozen, Turn& turn);
+  void SetMeasuredSaving(const Position& position, double saving) {
+    history_.SetMeasuredSaving(position, saving);
+  }
   // deployment.mode has changed.
   void ModeChanged(Turn& turn);
   // A peer shows a position that this daemon did not publish. What is published from now on is

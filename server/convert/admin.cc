@@ -127,6 +127,9 @@ v1::PlanSummary ToProto(const PlanRecord& record) {
   if (record.plan->predicted) {
     *out.mutable_predicted() = advisor::ToProto(record.plan->predicted->figures);
   }
+  if (record.measured_saving) {
+    out.set_measured_saving(*record.measured_saving);
+  }
   out.set_quarantined(record.quarantined);
   out.set_published_unix_ms(record.published_unix_ms);
   return out;

@@ -82,6 +82,7 @@ Json PlanJson(const PlanRecord& record) {
           {"content_hash", absl::StrFormat("%016x", record.content_hash)},
           {"predicted_saving",
            plan.predicted ? OptionalJson(plan.predicted->figures.saving_ratio) : Json(nullptr)},
+          {"measured_saving", OptionalJson(record.measured_saving)},
           {"quarantined", record.quarantined},
           {"committed", record.committed},
           {"published_unix_ms", record.published_unix_ms}};

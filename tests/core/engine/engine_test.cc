@@ -387,6 +387,11 @@ TEST_F(EngineTest, VisitsAreMeteredByDomainAndForThePlanThatRan) {
   frame.applied = daemon_.Status().in_force;
   daemon_.Step(event::ReporterFrame{reporters_[0], frame});
   EXPECT_NEAR(*daemon_.Status().measured_saving, 0.25, 1e-12);
+  EXPECT_NEAR(*daemon_.Status().plans.front().measured_saving, 0.25, 1e-12);
+  // The first plan is a move away from where engines start.
+  const Plan& first = *daemon_.Status().plans.front().plan;
+  EXPECT_EQ(int64_t(first.moves.size()),
+            MovedSlots(first.topology, LinearPlacement(first.model, first.topology), first.placement));
   double bytes = 0;
   for (const DomainStatus& domain : daemon_.Status().domains) {
     bytes += domain.internode_bytes;
