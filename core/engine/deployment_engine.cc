@@ -72,6 +72,10 @@ void DeploymentEngine::Handle(const event::ReporterWindow& event, Turn& turn) {
   ingest_.TakeWindow(event.stream, event.window, turn);
 }
 
+void DeploymentEngine::Handle(const event::ReporterGap& event, Turn& turn) {
+  ingest_.TakeGap(event.stream, turn);
+}
+
 void DeploymentEngine::Handle(const event::ReporterClosed& event, Turn&) {
   ingest_.Closed(event.stream);
 }

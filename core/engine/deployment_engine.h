@@ -24,6 +24,7 @@ class DeploymentEngine {
   void Handle(const event::ReporterOpened& event, Turn& turn);
   void Handle(const event::ReporterFrame& event, Turn& turn);
   void Handle(const event::ReporterWindow& event, Turn& turn);
+  void Handle(const event::ReporterGap& event, Turn& turn);
   void Handle(const event::ReporterClosed& event, Turn& turn);
   void Handle(const event::SubscriberOpened& event, Turn& turn);
   void Handle(const event::SubscriberAcked& event, Turn& turn);

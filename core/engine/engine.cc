@@ -41,6 +41,7 @@ struct Engine::Rep {
   void Handle(const event::SubscriberOpened& event, Turn& turn) { Open(event, turn); }
   void Handle(const event::ReporterFrame& event, Turn& turn) { OnStream(event, turn); }
   void Handle(const event::ReporterWindow& event, Turn& turn) { OnStream(event, turn); }
+  void Handle(const event::ReporterGap& event, Turn& turn) { OnStream(event, turn); }
   void Handle(const event::SubscriberAcked& event, Turn& turn) { OnStream(event, turn); }
   void Handle(const event::ReporterClosed& event, Turn& turn) { Close(event, turn); }
   void Handle(const event::SubscriberClosed& event, Turn& turn) { Close(event, turn); }

@@ -76,6 +76,10 @@ struct ReporterWindow {
   StreamId stream;
   WindowReplay window;
 };
+// Frames of the stream were dropped before they came here: as if the gap had been seen.
+struct ReporterGap {
+  StreamId stream;
+};
 struct ReporterClosed {
   StreamId stream;
 };
@@ -132,10 +136,10 @@ struct Tick {};
 
 using Event =
     std::variant<event::Start, event::AddDeployment, event::UpdateDeployment, event::ReporterOpened,
-                 event::ReporterFrame, event::ReporterWindow, event::ReporterClosed,
-                 event::SubscriberOpened, event::SubscriberAcked, event::SubscriberClosed,
-                 event::SolveDone, event::PlanStored, event::SolveNow, event::SetMode,
-                 event::SetFrozen, event::Rollback, event::Tick>;
+                 event::ReporterFrame, event::ReporterWindow, event::ReporterGap,
+                 event::ReporterClosed, event::SubscriberOpened, event::SubscriberAcked,
+                 event::SubscriberClosed, event::SolveDone, event::PlanStored, event::SolveNow,
+                 event::SetMode, event::SetFrozen, event::Rollback, event::Tick>;
 
 }  // namespace advisor
 

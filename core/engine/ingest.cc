@@ -183,6 +183,14 @@ void Ingest::TakeWindow(StreamId stream, const WindowReplay& replay, Turn& turn)
   SendDueAck(session, turn);
 }
 
+void Ingest::TakeGap(StreamId stream, Turn& turn) {
+  if (ReporterSession* session = Find(stream)) {
+    ++journal_.counters.frames_gap;
+    session->TakeGap();
+    SendDueAck(session, turn);
+  }
+}
+
 void Ingest::Closed(StreamId stream) {
   if (ReporterSession* session = Find(stream)) {
     session->Close();

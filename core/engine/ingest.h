@@ -31,6 +31,7 @@ class Ingest {
   // What the frame says about the placement in force in its engine; unset: nothing new.
   std::optional<MeasuredVisits> TakeFrame(StreamId stream, const Frame& frame, Turn& turn);
   void TakeWindow(StreamId stream, const WindowReplay& replay, Turn& turn);
+  void TakeGap(StreamId stream, Turn& turn);
   void Closed(StreamId stream);
   // Sends acknowledgements that are due; lets counts of reporters past their lease leave.
   void Tick(Turn& turn);

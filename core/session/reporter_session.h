@@ -55,6 +55,9 @@ class ReporterSession {
   FrameResult TakeFrame(const Frame& frame, ReporterWindow* window, absl::Time now);
   // INVALID_ARGUMENT: no window was asked for.
   absl::Status TakeWindow(const WindowReplay& replay, ReporterWindow* window, absl::Time now);
+  // A frame was lost on this side of the network. Without a word the reporter would wait for its
+  // acknowledgement, and once it is out of credit send nothing that could show the gap.
+  void TakeGap() { want_key_frame_ = ask_at_once_ = true; }
   void Close() { stream_.reset(); }
   // Its window was dropped: the incarnation is as unknown as after a daemon restart.
   void Forget();

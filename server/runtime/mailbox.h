@@ -14,11 +14,11 @@ namespace advisor::server {
 
 // Who may be refused when a mailbox is full.
 enum class Lane {
-  kReports,   // frames: a refused one is healed by the sender's next key frame
+  kReports,   // frames: a refused one is told as a gap, and the sender's key frame heals it
   kControl,   // streams opening, acknowledgements, commands, queries: the sender is told to come
               // back
-  kInternal,  // answers to what the engine itself asked for, and ends of streams: never refused,
-              // one for each thing accepted before
+  kInternal,  // answers to what the engine itself asked for, ends of streams, and one gap at a time
+              // per stream: never refused, one for each thing accepted before
 };
 inline constexpr int kLanes = 3;
 

@@ -88,6 +88,18 @@ TEST_F(ReporterSessionTest, AcknowledgesByCountOrTimeAndAGapAtOnce) {
   EXPECT_EQ(ack->acked_seq, 5u);
 }
 
+// The daemon dropped a frame before it came here; the reporter may be out of credit and silent.
+TEST_F(ReporterSessionTest, AGapThatIsToldIsAskedForAtOnce) {
+  Open({0, 1}, 1);
+  session_.TakeFrame(MakeFrame(1, 1), window(), now_);
+  session_.TakeGap();
+  const auto ack = session_.DueAck(options_, now_);
+  ASSERT_TRUE(ack.has_value());
+  EXPECT_TRUE(ack->want_key_frame);
+  EXPECT_EQ(ack->acked_seq, 1u);
+  EXPECT_FALSE(session_.DueAck(options_, now_).has_value());
+}
+
 TEST_F(ReporterSessionTest, AcknowledgementNamesWhatWasRefused) {
   Open({0, 1}, 1);
   for (uint64_t seq = 1; seq <= 20; ++seq) {
