@@ -14,6 +14,7 @@
 #include "core/base/status_macros.h"
 #include "core/io/deployment_file.h"
 #include "core/io/strict_yaml.h"
+#include "server/access/policy.h"
 
 namespace advisor::server {
 namespace {
@@ -132,6 +133,60 @@ std::string At(const std::string& folder, const std::string& path) {
   return absolute || folder.empty() ? path : (fs::path(folder) / path).string();
 }
 
+void ReadTls(StrictMap map, const std::string& folder, TlsOptions* o) {
+  map.ReadString("cert", &o->cert);
+  map.ReadString("key", &o->key);
+  map.ReadString("client_ca", &o->client_ca);
+  map.ReadInt("reload_s", 1, 86'400, &o->reload_seconds);
+  const bool any = !o->cert.empty() || !o->key.empty() || !o->client_ca.empty();
+  for (const auto& [key, path] : {std::pair{"cert", &o->cert}, std::pair{"key", &o->key},
+                                  std::pair{"client_ca", &o->client_ca}}) {
+    if (any && path->empty()) {
+      map.Fail("cert",
+               absl::StrCat("needs cert, key and client_ca together; ", key, " is missing"));
+    }
+    *path = any ? At(folder, *path) : "";
+  }
+}
+
+AccessRule ReadAccessRule(StrictMap& map) {
+  AccessRule rule;
+  map.ReadString("identity", &rule.identity, true);
+  std::vector<std::string> rights;
+  map.ReadStringList("rights", &rights);
+  for (const std::string& name : rights) {
+    bool known = false;
+    for (const Right right :
+         {Right::kReporter, Right::kSubscriber, Right::kRouter, Right::kAdmin}) {
+      if (name == ToString(right)) {
+        rule.rights.insert(right);
+        known = true;
+      }
+    }
+    if (!known) {
+      map.Fail("rights",
+               absl::StrCat("has \"", name, "\", must be of reporter, subscriber, router, admin"));
+    }
+  }
+  if (rule.rights.empty()) {
+    map.Fail("rights", "is empty: the rule allows nothing");
+  }
+  map.ReadStringList("deployments", &rule.deployments);
+  map.ReadBool("any_id", &rule.any_id);
+  return rule;
+}
+
+void ReadLimits(StrictMap map, LimitOptions* o) {
+  map.ReadInt("streams_per_connection", 1, 1'000'000, &o->streams_per_connection);
+  map.ReadInt("streams_per_peer", 1, 1'000'000, &o->streams_per_peer);
+  map.ReadInt("new_streams_per_s", 0, 1'000'000, &o->new_streams_per_second);
+  map.ReadInt("hello_timeout_s", 1, 3600, &o->hello_timeout_seconds);
+  map.ReadInt("connection_age_s", 1, 1'000'000, &o->connection_age_seconds);
+  map.ReadInt("connection_grace_s", 1, 1'000'000, &o->connection_grace_seconds);
+  map.ReadInt("keepalive_s", 1, 86'400, &o->keepalive_seconds);
+  map.ReadInt("keepalive_timeout_s", 1, 86'400, &o->keepalive_timeout_seconds);
+}
+
 absl::StatusOr<DaemonConfig> ReadFields(StrictMap root, const std::string& folder) {
   DaemonConfig config;
   root.ReadString("listen", &config.listen);
@@ -143,6 +198,14 @@ absl::StatusOr<DaemonConfig> ReadFields(StrictMap root, const std::string& folde
   root.ReadInt("max_streams", 1, 1'000'000, &config.max_streams);
   root.ReadInt("write_stall_s", 1, 3600, &config.write_stall_seconds);
   root.ReadInt("drain_s", 0, 3600, &config.drain_seconds);
+  ReadTls(root.ReadMap("tls"), folder, &config.tls);
+  for (StrictMap& rule : root.ReadMapList("access")) {
+    config.access.push_back(ReadAccessRule(rule));
+  }
+  if (config.tls.enabled() && config.access.empty() && root.status().ok()) {
+    root.Fail("tls", "is set but `access` is not: nobody could call");
+  }
+  ReadLimits(root.ReadMap("limits"), &config.limits);
   int level = static_cast<int>(config.log_level);
   root.ReadEnum("log_level", {"debug", "info", "warning", "error"}, &level);
   config.log_level = static_cast<LogLevel>(level);

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "core/engine/options.h"
 #include "core/model/deployment.h"
+#include "server/access/options.h"
 #include "server/observe/log.h"
 
 namespace advisor::server {
@@ -28,6 +29,9 @@ struct DaemonConfig {
   int max_streams = 10000;      // of each streaming service
   int write_stall_seconds = 5;  // a subscriber's write that takes longer ends its stream
   int drain_seconds = 10;       // given to calls in flight on SIGTERM
+  TlsOptions tls;
+  std::vector<AccessRule> access;
+  LimitOptions limits;
   LogLevel log_level = LogLevel::kInfo;
   DeploymentOptions defaults;
   std::vector<DeploymentConfig> deployments;

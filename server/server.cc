@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 #include <variant>
@@ -17,6 +19,8 @@
 #include "core/base/status_macros.h"
 #include "core/engine/engine.h"
 #include "proto/convert/limits.h"
+#include "server/access/door.h"
+#include "server/access/tls.h"
 #include "server/observe/http_server.h"
 #include "server/observe/log.h"
 #include "server/observe/routes.h"
@@ -40,11 +44,15 @@ namespace {
 constexpr const char* kServiceNames[] = {"advisor.v1.ReportService", "advisor.v1.PlanService",
                                          "advisor.v1.GroupingService", "advisor.v1.AdminService"};
 
-constexpr int kStreamsPerConnection = 100;  // further calls of a connection wait for one to end
+int Cores() { return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1); }
 
-int SolverThreads(int configured) {
-  const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  return configured > 0 ? configured : std::max(cores, 1);
+std::map<std::string, absl::Duration> MinIntervals(
+    const std::vector<ConfiguredDeployment>& deployments) {
+  std::map<std::string, absl::Duration> intervals;
+  for (const ConfiguredDeployment& deployment : deployments) {
+    intervals[deployment.deployment.name] = deployment.options.session.min_report_interval;
+  }
+  return intervals;
 }
 
 // `address` with its port replaced; unix sockets have none.
@@ -97,6 +105,8 @@ struct Server::Parts {
   std::atomic<bool> draining{false};
   uint64_t damaged_records = 0;
   StreamIds ids;
+  const AccessPolicy policy;
+  Admission admission;
   StreamTable<ReporterStream> reporters;
   SubscriberPublisher publisher;
   Commands commands;
@@ -116,6 +126,8 @@ Server::Parts::Parts(ServerOptions options, std::unique_ptr<PlanStore> plan_stor
     : config(std::move(options.config)),
       deployments(std::move(options.deployments)),
       clock(*options.clock),
+      policy(config.tls.enabled(), config.access),
+      admission(config.limits, Cores(), clock),
       reporters(config.max_streams),
       publisher(EncodeSubscribeResponse, config.max_streams),
       loop(
@@ -129,7 +141,7 @@ Server::Parts::Parts(ServerOptions options, std::unique_ptr<PlanStore> plan_stor
                              std::string(status.message())));
           }),
       solver(
-          SolverThreads(config.solver_threads), std::move(options.solve),
+          config.solver_threads > 0 ? config.solver_threads : Cores(), std::move(options.solve),
           [this](event::SolveDone e) { loop.Post(std::move(e)); }, clock) {}
 
 void Server::Parts::CarryOut(Effect effect) {
@@ -156,6 +168,7 @@ void Server::Parts::Carry(effect::UseGrouping& e) {
 }
 
 void Server::Parts::OnTick(absl::Time now) {
+  admission.Tick(now);
   const int ended = publisher.EndStalled(
       now - absl::Seconds(config.write_stall_seconds),
       absl::ResourceExhaustedError("SLOW_CONSUMER: updates were not read; subscribe again"));
@@ -183,21 +196,30 @@ absl::Status Server::Parts::StartGrpc() {
   if (IsLocal(config.listen) || config.reflection_off_loopback) {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   }
-  services.push_back(MakeReportService({loop, clock, ids, reporters, draining}));
-  services.push_back(MakePlanService({loop, clock, ids, publisher, draining}));
-  services.push_back(MakeGroupingService(assigners, draining));
-  services.push_back(MakeAdminService({loop, clock, commands, readers, draining, started}));
+  const Door door{policy, admission};
+  services.push_back(
+      MakeReportService({loop, clock, ids, door, MinIntervals(deployments), reporters, draining}));
+  services.push_back(MakePlanService({loop, clock, ids, door, publisher, draining}));
+  services.push_back(MakeGroupingService(assigners, door, draining));
+  services.push_back(MakeAdminService({loop, clock, commands, door, readers, draining, started}));
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(), &port);
+  ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
+                   MakeCredentials(config.tls));
+  builder.AddListeningPort(config.listen, credentials, &port);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // else two daemons share a port
-  // A peer that vanished without a word is noticed, and its stream closed, within 40 s.
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  // A peer that vanished without a word is noticed, and its stream closed.
+  const LimitOptions& limits = config.limits;
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, limits.keepalive_seconds * 1000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                             limits.keepalive_timeout_seconds * 1000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, limits.connection_age_seconds * 1000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                             limits.connection_grace_seconds * 1000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.streams_per_connection);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
   builder.SetMaxSendMessageSize(kMaxResponseBytes);
   for (const auto& service : services) {
@@ -239,6 +261,11 @@ RuntimeStatus Server::Parts::Runtime() const {
   runtime.started_unix_ms = started_unix_ms;
   runtime.draining = draining;
   runtime.refused = loop.refused();
+  const Admission::Counters refused = admission.counters();
+  runtime.streams_too_fast = refused.too_fast;
+  runtime.streams_too_many = refused.too_many;
+  runtime.streams_without_hello = refused.no_hello;
+  runtime.frames_too_fast = refused.frames_too_fast;
   const StoreCounters counters = store.counters();
   runtime.store_writes = counters.writes;
   runtime.store_failures = counters.failures;
@@ -276,11 +303,11 @@ void Server::Parts::Drain() {
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
-  if (!IsLocal(options.config.listen) && !options.allow_insecure) {
+  if (!IsLocal(options.config.listen) && !options.config.tls.enabled() && !options.allow_insecure) {
     return absl::FailedPreconditionError(
         absl::StrCat("will not listen on ", options.config.listen,
-                     " without TLS: anyone on the network could report and roll back; bind to "
-                     "loopback or a unix socket, or give --allow-insecure"));
+                     " without TLS: anyone on the network could report and roll back; configure "
+                     "`tls`, bind to loopback or a unix socket, or give --allow-insecure"));
   }
   int kept_plans = 1;
   for (const ConfiguredDeployment& deployment : options.deployments) {

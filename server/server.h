@@ -32,7 +32,7 @@ Machine MakeEngineMachine();
 class Server {
  public:
   // Serving when returned. Errors: the addresses or the store cannot be used; FAILED_PRECONDITION:
-  // a gRPC address off loopback without allow_insecure.
+  // a gRPC address off loopback without TLS or allow_insecure.
   static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options);
   ~Server();  // Drain()
 

@@ -63,6 +63,15 @@ void AddRuntime(const EngineStatus& engine, const RuntimeStatus& runtime, Famili
                 {{"lane", lanes[i]}}, Number(runtime.refused[i]));
   }
   constexpr char kWrites[] = "Durable writes of plans and settings.";
+  const char* kRefused = "Streams refused at the door, or ended because no Hello came.";
+  out.Counter("streams_refused", kRefused, {{"reason", "too_fast"}},
+              Number(runtime.streams_too_fast));
+  out.Counter("streams_refused", kRefused, {{"reason", "too_many_of_peer"}},
+              Number(runtime.streams_too_many));
+  out.Counter("streams_refused", kRefused, {{"reason", "no_hello"}},
+              Number(runtime.streams_without_hello));
+  out.Counter("frames_too_fast", "Frames not taken because their reporter sends too many.", {},
+              Number(runtime.frames_too_fast));
   out.Counter("store_writes", kWrites, {{"result", "ok"}},
               Number(runtime.store_writes - runtime.store_failures));
   out.Counter("store_writes", kWrites, {{"result", "failed"}}, Number(runtime.store_failures));

@@ -18,6 +18,8 @@ struct RuntimeStatus {
   int64_t started_unix_ms = 0;
   bool draining = false;
   std::array<uint64_t, 3> refused{};  // by lane: reports, control, internal
+  uint64_t streams_too_fast = 0, streams_too_many = 0, streams_without_hello = 0;
+  uint64_t frames_too_fast = 0;
   uint64_t store_writes = 0, store_failures = 0, store_damaged_records = 0;
   double store_write_seconds = 0, solve_seconds = 0;
   size_t report_streams = 0, subscribe_streams = 0;

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "advisor/v1/admin.grpc.pb.h"
 #include "core/base/status_macros.h"
@@ -11,6 +12,7 @@
 #include "proto/convert/model.h"
 #include "proto/convert/status.h"
 #include "server/convert/admin.h"
+#include "server/observe/log.h"
 #include "server/services/errors.h"
 #include "server/version.h"
 
@@ -59,59 +61,63 @@ class AdminService final : public v1::AdminService::CallbackService {
 
   Reactor* GetStatus(CallContext* context, const v1::GetStatusRequest* request,
                      v1::GetStatusResponse* response) override {
-    return Answer(context, [=, this](const EngineStatus& engine) -> absl::Status {
-      const absl::Time now = context_.clock.Now();
-      response->set_version(kVersion);
-      response->set_epoch(engine.epoch);
-      response->set_uptime_s(absl::ToDoubleSeconds(now - context_.started));
-      if (!request->deployment().empty()) {
-        ASSIGN_OR_RETURN(const DeploymentStatus* found,
-                         FindDeployment(engine, request->deployment()));
-        *response->add_deployments() = ToProto(*found, now);
-        return absl::OkStatus();
-      }
-      for (const DeploymentStatus& deployment : engine.deployments) {
-        *response->add_deployments() = ToProto(deployment, now);
-      }
-      return absl::OkStatus();
-    });
+    return Answer(context, "GetStatus", request->deployment(),
+                  [=, this](const EngineStatus& engine) -> absl::Status {
+                    const absl::Time now = context_.clock.Now();
+                    response->set_version(kVersion);
+                    response->set_epoch(engine.epoch);
+                    response->set_uptime_s(absl::ToDoubleSeconds(now - context_.started));
+                    if (!request->deployment().empty()) {
+                      ASSIGN_OR_RETURN(const DeploymentStatus* found,
+                                       FindDeployment(engine, request->deployment()));
+                      *response->add_deployments() = ToProto(*found, now);
+                      return absl::OkStatus();
+                    }
+                    for (const DeploymentStatus& deployment : engine.deployments) {
+                      *response->add_deployments() = ToProto(deployment, now);
+                    }
+                    return absl::OkStatus();
+                  });
   }
 
   Reactor* ListPlans(CallContext* context, const v1::ListPlansRequest* request,
                      v1::ListPlansResponse* response) override {
-    return Answer(context, [=](const EngineStatus& engine) -> absl::Status {
-      ASSIGN_OR_RETURN(const DeploymentStatus* found,
-                       FindDeployment(engine, request->deployment()));
-      for (const PlanRecord& record : found->plans) {
-        *response->add_plans() = ToProto(record);
-      }
-      return absl::OkStatus();
-    });
+    return Answer(context, "ListPlans", request->deployment(),
+                  [=](const EngineStatus& engine) -> absl::Status {
+                    ASSIGN_OR_RETURN(const DeploymentStatus* found,
+                                     FindDeployment(engine, request->deployment()));
+                    for (const PlanRecord& record : found->plans) {
+                      *response->add_plans() = ToProto(record);
+                    }
+                    return absl::OkStatus();
+                  });
   }
 
   Reactor* GetPlan(CallContext* context, const v1::GetPlanRequest* request,
                    v1::GetPlanResponse* response) override {
-    return Answer(context, [=](const EngineStatus& engine) -> absl::Status {
-      ASSIGN_OR_RETURN(const DeploymentStatus* found,
-                       FindDeployment(engine, request->deployment()));
-      ASSIGN_OR_RETURN(const std::shared_ptr<const Plan> plan,
-                       FindPlan(*found, FromProto(request->position())));
-      response->set_plan_json(PlanToJson(*plan));
-      return absl::OkStatus();
-    });
+    return Answer(context, "GetPlan", request->deployment(),
+                  [=](const EngineStatus& engine) -> absl::Status {
+                    ASSIGN_OR_RETURN(const DeploymentStatus* found,
+                                     FindDeployment(engine, request->deployment()));
+                    ASSIGN_OR_RETURN(const std::shared_ptr<const Plan> plan,
+                                     FindPlan(*found, FromProto(request->position())));
+                    response->set_plan_json(PlanToJson(*plan));
+                    return absl::OkStatus();
+                  });
   }
 
   Reactor* Explain(CallContext* context, const v1::ExplainRequest* request,
                    v1::ExplainResponse* response) override {
-    return Answer(context, [=, this](const EngineStatus& engine) -> absl::Status {
-      ASSIGN_OR_RETURN(const DeploymentStatus* found,
-                       FindDeployment(engine, request->deployment()));
-      const absl::Time now = context_.clock.Now();
-      for (const DecisionRecord& decision : found->decisions) {
-        *response->add_decisions() = ToProto(decision, now);
-      }
-      return absl::OkStatus();
-    });
+    return Answer(context, "Explain", request->deployment(),
+                  [=, this](const EngineStatus& engine) -> absl::Status {
+                    ASSIGN_OR_RETURN(const DeploymentStatus* found,
+                                     FindDeployment(engine, request->deployment()));
+                    const absl::Time now = context_.clock.Now();
+                    for (const DecisionRecord& decision : found->decisions) {
+                      *response->add_decisions() = ToProto(decision, now);
+                    }
+                    return absl::OkStatus();
+                  });
   }
 
   // ---- Commands
@@ -119,7 +125,7 @@ class AdminService final : public v1::AdminService::CallbackService {
   Reactor* SolveNow(CallContext* context, const v1::SolveNowRequest* request,
                     v1::SolveNowResponse* response) override {
     return Command(
-        context,
+        context, {"SolveNow", request->deployment(), request->force() ? "force" : ""},
         [request](CommandId id) {
           return event::SolveNow{id, request->deployment(), request->force()};
         },
@@ -138,22 +144,27 @@ class AdminService final : public v1::AdminService::CallbackService {
     if (!mode.ok()) {
       return Finish(context, mode.status());
     }
-    return Command(context, [request, mode = *mode](CommandId id) {
-      return event::SetMode{id, request->deployment(), mode};
-    });
+    return Command(context, {"SetMode", request->deployment(), ToString(*mode)},
+                   [request, mode = *mode](CommandId id) {
+                     return event::SetMode{id, request->deployment(), mode};
+                   });
   }
 
   Reactor* SetFrozen(CallContext* context, const v1::SetFrozenRequest* request,
                      v1::SetFrozenResponse*) override {
-    return Command(context, [request](CommandId id) {
-      return event::SetFrozen{id, request->deployment(), request->frozen()};
-    });
+    return Command(context,
+                   {"SetFrozen", request->deployment(), request->frozen() ? "freeze" : "unfreeze"},
+                   [request](CommandId id) {
+                     return event::SetFrozen{id, request->deployment(), request->frozen()};
+                   });
   }
 
   Reactor* Rollback(CallContext* context, const v1::RollbackRequest* request,
                     v1::RollbackResponse* response) override {
     return Command(
         context,
+        {"Rollback", request->deployment(),
+         absl::StrFormat("to %d.%d", request->to().epoch(), request->to().revision())},
         [request](CommandId id) {
           return event::Rollback{id, request->deployment(), FromProto(request->to())};
         },
@@ -170,8 +181,27 @@ class AdminService final : public v1::AdminService::CallbackService {
     return reactor;
   }
 
+  // A command as it is written into the log.
+  struct Asked {
+    const char* method;
+    std::string deployment;
+    std::string what;
+  };
+  static void Audit(const Peer& peer, const Asked& asked, const absl::Status& status) {
+    Log(LogLevel::kInfo, asked.deployment,
+        absl::StrFormat("audit: %s asked for %s %s: %s", peer.name(), asked.method, asked.what,
+                        status.ToString()));
+  }
+
   template <typename Fill>
-  Reactor* Answer(CallContext* context, Fill fill) {
+  Reactor* Answer(CallContext* context, const char* method, const std::string& deployment,
+                  Fill fill) {
+    const Peer peer = PeerOf(*context);
+    if (const absl::Status allowed = Allow(context_.door, peer, Right::kAdmin, deployment);
+        !allowed.ok()) {
+      return Finish(context, allowed);
+    }
+    Log(LogLevel::kDebug, deployment, absl::StrCat("audit: ", peer.name(), " read ", method));
     if (context_.draining) {
       return Finish(context, DrainingError());
     }
@@ -189,14 +219,22 @@ class AdminService final : public v1::AdminService::CallbackService {
   }
 
   template <typename MakeEvent>
-  Reactor* Command(CallContext* context, MakeEvent make_event,
+  Reactor* Command(CallContext* context, Asked asked, MakeEvent make_event,
                    std::function<void(const effect::CommandDone&)> fill = nullptr) {
+    Peer peer = PeerOf(*context);
+    if (const absl::Status allowed = Allow(context_.door, peer, Right::kAdmin, asked.deployment);
+        !allowed.ok()) {
+      Audit(peer, asked, allowed);
+      return Finish(context, allowed);
+    }
     if (context_.draining) {
       return Finish(context, DrainingError());
     }
     Reactor* reactor = context->DefaultReactor();
     const CommandId id =
-        context_.commands.Add([reactor, fill = std::move(fill)](const effect::CommandDone& done) {
+        context_.commands.Add([reactor, peer = std::move(peer), asked = std::move(asked),
+                               fill = std::move(fill)](const effect::CommandDone& done) {
+          Audit(peer, asked, done.status);
           if (done.status.ok() && fill) {
             fill(done);
           }

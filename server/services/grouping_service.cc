@@ -53,19 +53,29 @@ absl::StatusOr<Prompt> PromptFrom(const v1::AssignRequest& request, const ModelS
 
 class GroupingService final : public v1::GroupingService::CallbackService {
  public:
-  GroupingService(const Assigners& assigners, const std::atomic<bool>& draining)
-      : assigners_(assigners), draining_(draining) {}
+  GroupingService(const Assigners& assigners, const Door& door, const std::atomic<bool>& draining)
+      : assigners_(assigners), door_(door), draining_(draining) {}
 
  private:
   grpc::ServerUnaryReactor* Assign(grpc::CallbackServerContext* context,
                                    const v1::AssignRequest* request,
                                    v1::AssignResponse* response) override {
-    return Finish(context, Place(*request, response));
+    const absl::Status allowed = Allow(*context, request->deployment());
+    return Finish(context, allowed.ok() ? Place(*request, response) : allowed);
   }
   grpc::ServerUnaryReactor* Release(grpc::CallbackServerContext* context,
                                     const v1::ReleaseRequest* request,
                                     v1::ReleaseResponse* response) override {
-    return Finish(context, Forget(*request, response));
+    const absl::Status allowed = Allow(*context, request->deployment());
+    return Finish(context, allowed.ok() ? Forget(*request, response) : allowed);
+  }
+
+  absl::Status Allow(const grpc::CallbackServerContext& context,
+                     const std::string& deployment) const {
+    // Who calls is looked up only where it matters: Assign is on every request's path.
+    return door_.policy.enforced()
+               ? server::Allow(door_, PeerOf(context), Right::kRouter, deployment)
+               : absl::OkStatus();
   }
 
   static grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext* context,
@@ -129,14 +139,15 @@ class GroupingService final : public v1::GroupingService::CallbackService {
   }
 
   const Assigners& assigners_;
+  const Door door_;
   const std::atomic<bool>& draining_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeGroupingService(const Assigners& assigners,
+std::unique_ptr<grpc::Service> MakeGroupingService(const Assigners& assigners, const Door& door,
                                                    const std::atomic<bool>& draining) {
-  return std::make_unique<GroupingService>(assigners, draining);
+  return std::make_unique<GroupingService>(assigners, door, draining);
 }
 
 }  // namespace advisor::server

@@ -6,12 +6,13 @@
 #include <atomic>
 #include <memory>
 
+#include "server/access/door.h"
 #include "server/services/assigners.h"
 
 namespace advisor::server {
 
-// Both must outlive the service.
-std::unique_ptr<grpc::Service> MakeGroupingService(const Assigners& assigners,
+// All must outlive the service.
+std::unique_ptr<grpc::Service> MakeGroupingService(const Assigners& assigners, const Door& door,
                                                    const std::atomic<bool>& draining);
 
 }  // namespace advisor::server

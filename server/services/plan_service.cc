@@ -15,7 +15,8 @@ namespace {
 class SubscribeReactor final : public StreamReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   SubscribeReactor(grpc::CallbackServerContext* context, const PlanServiceContext& service)
-      : StreamReactor(context, service.clock), service_(service), id_(service.ids.Next()) {}
+      : StreamReactor(context, service.clock, service.door, service.ids.Next()),
+        service_(service) {}
 
  private:
   absl::Status OnMessage(grpc::ByteBuffer& bytes) override {
@@ -33,8 +34,8 @@ class SubscribeReactor final : public StreamReactor<grpc::ByteBuffer, grpc::Byte
           return absl::InvalidArgumentError("the first message must be a SubscribeHello");
         }
         ASSIGN_OR_RETURN(PlanAck ack, FromProto(request.ack()));
-        return service_.loop.Post(event::SubscriberAcked{id_, std::move(ack)}) ? absl::OkStatus()
-                                                                               : OverloadedError();
+        return service_.loop.Post(event::SubscriberAcked{id(), std::move(ack)}) ? absl::OkStatus()
+                                                                                : OverloadedError();
       }
       default:
         return absl::InvalidArgumentError("message is empty, must be a hello or an ack");
@@ -46,15 +47,16 @@ class SubscribeReactor final : public StreamReactor<grpc::ByteBuffer, grpc::Byte
       return absl::InvalidArgumentError("a second hello on one stream; open another stream");
     }
     ASSIGN_OR_RETURN(SubscriberHello hello, FromProto(message));
-    if (!service_.publisher.streams().Add(id_, outbox())) {
+    RETURN_IF_ERROR(Admit(Right::kSubscriber, hello.deployment, hello.subscriber_id));
+    if (!service_.publisher.streams().Add(id(), outbox())) {
       return TooManyStreamsError();
     }
     if (service_.draining) {  // checked when added: a drain ends what it finds, then this sees it
-      service_.publisher.streams().Remove(id_);
+      service_.publisher.streams().Remove(id());
       return DrainingError();
     }
-    if (!service_.loop.Post(event::SubscriberOpened{id_, std::move(hello)})) {
-      service_.publisher.streams().Remove(id_);
+    if (!service_.loop.Post(event::SubscriberOpened{id(), std::move(hello)})) {
+      service_.publisher.streams().Remove(id());
       return OverloadedError();
     }
     opened_ = true;
@@ -63,13 +65,12 @@ class SubscribeReactor final : public StreamReactor<grpc::ByteBuffer, grpc::Byte
 
   void OnClosed() override {
     if (opened_) {
-      service_.publisher.streams().Remove(id_);
-      service_.loop.Post(event::SubscriberClosed{id_});
+      service_.publisher.streams().Remove(id());
+      service_.loop.Post(event::SubscriberClosed{id()});
     }
   }
 
   const PlanServiceContext& service_;
-  const StreamId id_;
   bool opened_ = false;
 };
 

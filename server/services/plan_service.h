@@ -7,6 +7,7 @@
 #include <atomic>
 #include <memory>
 
+#include "server/access/door.h"
 #include "server/runtime/clock.h"
 #include "server/runtime/engine_loop.h"
 #include "server/runtime/plan_publisher.h"
@@ -23,6 +24,7 @@ struct PlanServiceContext {
   EngineLoop& loop;
   const Clock& clock;
   StreamIds& ids;
+  Door door;
   SubscriberPublisher& publisher;
   const std::atomic<bool>& draining;
 };

@@ -1,7 +1,9 @@
 #include "server/services/report_service.h"
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "advisor/v1/report.grpc.pb.h"
@@ -9,6 +11,7 @@
 #include "proto/convert/limits.h"
 #include "proto/convert/report.h"
 #include "proto/convert/status.h"
+#include "server/access/token_bucket.h"
 #include "server/services/errors.h"
 #include "server/services/stream_reactor.h"
 
@@ -34,6 +37,7 @@ class OutboxStream final : public ReporterStream {
   explicit OutboxStream(std::shared_ptr<Outbox<v1::ReportResponse>> outbox)
       : outbox_(std::move(outbox)) {}
   void Send(const std::variant<HelloAck, FrameAck>& message) override {
+    gap_told_ = false;
     v1::ReportResponse response;
     if (const auto* hello = std::get_if<HelloAck>(&message)) {
       *response.mutable_hello_ack() = ToProto(*hello);
@@ -43,34 +47,33 @@ class OutboxStream final : public ReporterStream {
     outbox_->Send(static_cast<int>(message.index()), std::move(response));
   }
   void End(const absl::Status& status) override { outbox_->End(status); }
+  // Whether the engine must be told of a gap: not again before it has answered.
+  bool TellGap() { return !gap_told_.exchange(true); }
 
  private:
   const std::shared_ptr<Outbox<v1::ReportResponse>> outbox_;
+  std::atomic<bool> gap_told_{false};
 };
 
 class ReportReactor final : public StreamReactor<v1::ReportRequest, v1::ReportResponse> {
  public:
   ReportReactor(grpc::CallbackServerContext* context, const ReportServiceContext& service)
-      : StreamReactor(context, service.clock, MergeAcks),
+      : StreamReactor(context, service.clock, service.door, service.ids.Next(), MergeAcks),
         service_(service),
-        id_(service.ids.Next()) {}
+        stream_(std::make_shared<OutboxStream>(outbox())) {}
 
  private:
   absl::Status OnMessage(v1::ReportRequest& request) override {
     switch (request.message_case()) {
       case v1::ReportRequest::kHello:
         return OnHello(request.hello());
-      case v1::ReportRequest::kFrame: {
+      case v1::ReportRequest::kFrame:
         RETURN_IF_ERROR(RequireHello());
-        ASSIGN_OR_RETURN(Frame frame, FromProto(std::move(*request.mutable_frame())));
-        // Refused: counted by the mailbox; the engine sees the gap and asks for a key frame.
-        service_.loop.Post(event::ReporterFrame{id_, std::move(frame)});
-        return absl::OkStatus();
-      }
+        return OnFrame(*request.mutable_frame());
       case v1::ReportRequest::kWindow: {
         RETURN_IF_ERROR(RequireHello());
         ASSIGN_OR_RETURN(WindowReplay window, FromProto(std::move(*request.mutable_window())));
-        return service_.loop.Post(event::ReporterWindow{id_, std::move(window)})
+        return service_.loop.Post(event::ReporterWindow{id(), std::move(window)})
                    ? absl::OkStatus()
                    : OverloadedError();
       }
@@ -84,19 +87,58 @@ class ReportReactor final : public StreamReactor<v1::ReportRequest, v1::ReportRe
       return absl::InvalidArgumentError("a second Hello on one stream; open another stream");
     }
     ASSIGN_OR_RETURN(ReporterHello hello, FromProto(message));
-    if (!service_.streams.Add(id_, std::make_shared<OutboxStream>(outbox()))) {
+    RETURN_IF_ERROR(Admit(Right::kReporter, hello.deployment, hello.reporter_id));
+    rate_ = RateOf(hello.deployment);
+    if (!service_.streams.Add(id(), stream_)) {
       return TooManyStreamsError();
     }
     if (service_.draining) {  // checked when added: a drain ends what it finds, then this sees it
-      service_.streams.Remove(id_);
+      service_.streams.Remove(id());
       return DrainingError();
     }
-    if (!service_.loop.Post(event::ReporterOpened{id_, std::move(hello)})) {
-      service_.streams.Remove(id_);
+    if (!service_.loop.Post(event::ReporterOpened{id(), std::move(hello)})) {
+      service_.streams.Remove(id());
       return OverloadedError();
     }
     opened_ = true;
     return absl::OkStatus();
+  }
+
+  absl::Status OnFrame(v1::Frame& message) {
+    if (rate_.has_value() && !rate_->Take(service_.clock.Now())) {
+      service_.door.admission.NoteFrameTooFast();
+      return Drop(message.key_frame(),
+                  absl::ResourceExhaustedError(
+                      "TOO_MANY_FRAMES: frames come faster than min_interval_ms allows"));
+    }
+    const bool key_frame = message.key_frame();
+    ASSIGN_OR_RETURN(Frame frame, FromProto(std::move(message)));
+    return service_.loop.Post(event::ReporterFrame{id(), std::move(frame)})
+               ? absl::OkStatus()
+               : Drop(key_frame, OverloadedError());
+  }
+
+  // A key frame will bring the counts of what was dropped. One that is itself dropped ends the
+  // stream: its sender takes later calls for one as made before it was sent.
+  absl::Status Drop(bool key_frame, absl::Status why) {
+    if (key_frame) {
+      return why;
+    }
+    if (stream_->TellGap()) {
+      service_.loop.Post(event::ReporterGap{id()});
+    }
+    return absl::OkStatus();
+  }
+
+  // Twice as many frames as an agent may send, and some: one that follows the interval never
+  // notices, one that does not cannot crowd out others.
+  std::optional<TokenBucket> RateOf(const std::string& deployment) const {
+    const auto interval = service_.min_intervals.find(deployment);
+    if (interval == service_.min_intervals.end() || interval->second <= absl::ZeroDuration()) {
+      return std::nullopt;
+    }
+    const double per_second = 1 / absl::ToDoubleSeconds(interval->second);
+    return TokenBucket(2.5 * per_second, 10 * per_second);
   }
 
   absl::Status RequireHello() const {
@@ -106,13 +148,14 @@ class ReportReactor final : public StreamReactor<v1::ReportRequest, v1::ReportRe
 
   void OnClosed() override {
     if (opened_) {
-      service_.streams.Remove(id_);
-      service_.loop.Post(event::ReporterClosed{id_});
+      service_.streams.Remove(id());
+      service_.loop.Post(event::ReporterClosed{id()});
     }
   }
 
   const ReportServiceContext& service_;
-  const StreamId id_;
+  const std::shared_ptr<OutboxStream> stream_;
+  std::optional<TokenBucket> rate_;  // of frames; unset: as fast as they come
   bool opened_ = false;
 };
 
@@ -120,10 +163,10 @@ class ReportReactor final : public StreamReactor<v1::ReportRequest, v1::ReportRe
 // frame is acknowledged.
 class ReportOnceReactor final : public grpc::ServerUnaryReactor {
  public:
-  ReportOnceReactor(const ReportServiceContext& service, v1::ReportOnceRequest request,
-                    v1::ReportOnceResponse* response)
+  ReportOnceReactor(const ReportServiceContext& service, const Peer& peer,
+                    v1::ReportOnceRequest request, v1::ReportOnceResponse* response)
       : service_(service), id_(service.ids.Next()), call_(std::make_shared<Call>(this, response)) {
-    const absl::Status status = Open(request);
+    const absl::Status status = Open(peer, request);
     if (!status.ok()) {
       call_->End(status);
     }
@@ -180,7 +223,7 @@ class ReportOnceReactor final : public grpc::ServerUnaryReactor {
     bool finished_ = false;  // guarded by mutex_
   };
 
-  absl::Status Open(v1::ReportOnceRequest& request) {
+  absl::Status Open(const Peer& peer, v1::ReportOnceRequest& request) {
     if (service_.draining) {
       return DrainingError();
     }
@@ -189,6 +232,8 @@ class ReportOnceReactor final : public grpc::ServerUnaryReactor {
                                                      " frames, limit is ", kMaxFramesOnce));
     }
     ASSIGN_OR_RETURN(ReporterHello hello, FromProto(request.hello()));
+    RETURN_IF_ERROR(
+        Allow(service_.door, peer, Right::kReporter, hello.deployment, hello.reporter_id));
     std::vector<Frame> frames;
     uint64_t last_seq = 0;
     for (v1::Frame& message : *request.mutable_frames()) {
@@ -241,10 +286,10 @@ class ReportService final : public v1::ReportService::CallbackService {
     reactor->Begin();
     return reactor;
   }
-  grpc::ServerUnaryReactor* ReportOnce(grpc::CallbackServerContext*,
+  grpc::ServerUnaryReactor* ReportOnce(grpc::CallbackServerContext* context,
                                        const v1::ReportOnceRequest* request,
                                        v1::ReportOnceResponse* response) override {
-    return new ReportOnceReactor(context_, *request, response);
+    return new ReportOnceReactor(context_, PeerOf(*context), *request, response);
   }
 
   const ReportServiceContext context_;

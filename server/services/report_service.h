@@ -4,8 +4,11 @@
 #include <grpcpp/impl/service_type.h>
 
 #include <atomic>
+#include <map>
 #include <memory>
+#include <string>
 
+#include "server/access/door.h"
 #include "server/runtime/clock.h"
 #include "server/runtime/engine_loop.h"
 #include "server/runtime/stream_table.h"
@@ -18,6 +21,8 @@ struct ReportServiceContext {
   EngineLoop& loop;
   const Clock& clock;
   StreamIds& ids;
+  Door door;
+  std::map<std::string, absl::Duration> min_intervals;  // between frames, by deployment
   StreamTable<ReporterStream>& streams;
   const std::atomic<bool>& draining;
 };

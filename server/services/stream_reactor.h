@@ -4,27 +4,42 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "proto/convert/status.h"
+#include "server/access/door.h"
 #include "server/runtime/clock.h"
 #include "server/runtime/outbox.h"
 
 namespace advisor::server {
 
 // A bidirectional stream: reads one message after another and hands it to OnMessage(); writes go
-// through an outbox, which outlives the stream. Deletes itself once gRPC is done with it.
+// through an outbox, which outlives the stream. Comes in through the door, and is ended if it says
+// no Hello in time. Deletes itself once gRPC is done with it.
 template <typename Request, typename Response>
 class StreamReactor : public grpc::ServerBidiReactor<Request, Response> {
  public:
-  StreamReactor(grpc::CallbackServerContext* context, const Clock& clock,
-                typename Outbox<Response>::Merge merge = nullptr)
-      : transport_(this, context),
+  StreamReactor(grpc::CallbackServerContext* context, const Clock& clock, const Door& door,
+                StreamId id, typename Outbox<Response>::Merge merge = nullptr)
+      : door_(door),
+        id_(id),
+        peer_(PeerOf(*context)),
+        transport_(this, context),
         outbox_(std::make_shared<Outbox<Response>>(&transport_, clock, std::move(merge))) {}
 
   // Once, when constructed whole.
-  void Begin() { this->StartRead(&request_); }
+  void Begin() {
+    const absl::Status admitted =
+        door_.admission.Open(id_, peer_, !door_.policy.SpeaksForMany(peer_),
+                             [outbox = outbox_](const absl::Status& s) { outbox->End(s); });
+    if (admitted.ok()) {
+      this->StartRead(&request_);
+    } else {
+      outbox_->End(admitted);
+    }
+  }
 
  protected:
   // An error ends the stream.
@@ -32,6 +47,13 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response> {
   // The last call; nothing is read or written any more.
   virtual void OnClosed() = 0;
 
+  // The stream has said who it is and what it wants.
+  absl::Status Admit(Right right, const std::string& deployment, const std::string& id) {
+    door_.admission.HelloCame(id_);
+    return Allow(door_, peer_, right, deployment, id);
+  }
+
+  StreamId id() const { return id_; }
   const std::shared_ptr<Outbox<Response>>& outbox() const { return outbox_; }
 
  private:
@@ -63,10 +85,14 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response> {
   void OnWriteDone(bool ok) final { outbox_->OnWriteDone(ok); }
   void OnCancel() final { outbox_->End(absl::CancelledError("cancelled by the peer")); }
   void OnDone() final {
+    door_.admission.Close(id_);
     OnClosed();
     delete this;
   }
 
+  const Door door_;
+  const StreamId id_;
+  const Peer peer_;
   Transport transport_;
   const std::shared_ptr<Outbox<Response>> outbox_;
   Request request_;

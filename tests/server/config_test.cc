@@ -91,6 +91,15 @@ TEST(ConfigTest, TheShippedExampleShowsTheDefaults) {
   EXPECT_EQ(config.write_stall_seconds, defaults.write_stall_seconds);
   EXPECT_EQ(config.drain_seconds, defaults.drain_seconds);
   EXPECT_EQ(config.log_level, defaults.log_level);
+  EXPECT_FALSE(config.tls.enabled());
+  EXPECT_EQ(config.limits.streams_per_connection, defaults.limits.streams_per_connection);
+  EXPECT_EQ(config.limits.streams_per_peer, defaults.limits.streams_per_peer);
+  EXPECT_EQ(config.limits.new_streams_per_second, defaults.limits.new_streams_per_second);
+  EXPECT_EQ(config.limits.hello_timeout_seconds, defaults.limits.hello_timeout_seconds);
+  EXPECT_EQ(config.limits.connection_age_seconds, defaults.limits.connection_age_seconds);
+  EXPECT_EQ(config.limits.connection_grace_seconds, defaults.limits.connection_grace_seconds);
+  EXPECT_EQ(config.limits.keepalive_seconds, defaults.limits.keepalive_seconds);
+  EXPECT_EQ(config.limits.keepalive_timeout_seconds, defaults.limits.keepalive_timeout_seconds);
   ExpectEqual(config.defaults, defaults.defaults);
   const std::string text = testing::ReadBytes(path);
   for (const char* key : {"listen",
@@ -102,6 +111,14 @@ TEST(ConfigTest, TheShippedExampleShowsTheDefaults) {
                           "write_stall_s",
                           "drain_s",
                           "log_level",
+                          "streams_per_connection",
+                          "streams_per_peer",
+                          "new_streams_per_s",
+                          "hello_timeout_s",
+                          "connection_age_s",
+                          "connection_grace_s",
+                          "keepalive_s",
+                          "keepalive_timeout_s",
                           "bucket_tokens",
                           "bucket_steps",
                           "buckets",
@@ -217,6 +234,28 @@ TEST(ReadDeploymentsTest, AFolderStandsForItsFiles) {
 TEST(ReadDeploymentsTest, NeedsOne) {
   EXPECT_THAT(ReadDeployments(DaemonConfig()),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("give --deployment")));
+}
+
+TEST(ConfigTest, TlsAndAccessGoTogether) {
+  ASSERT_OK_AND_ASSIGN(const DaemonConfig config, Parse(R"(
+tls: {cert: a.crt, key: /k/a.key, client_ca: ca.crt, reload_s: 5}
+access:
+  - {identity: spiffe://prod/agent/*, rights: [reporter, subscriber], deployments: [chat]}
+  - {identity: gateway, rights: [router], any_id: true}
+)"));
+  EXPECT_EQ(config.tls.cert, "/etc/advisor/a.crt");
+  EXPECT_EQ(config.tls.key, "/k/a.key");
+  ASSERT_EQ(config.access.size(), 2u);
+  EXPECT_EQ(config.access[0].rights, (std::set<Right>{Right::kReporter, Right::kSubscriber}));
+  EXPECT_EQ(config.access[0].deployments, std::vector<std::string>{"chat"});
+  EXPECT_TRUE(config.access[1].any_id);
+  for (const auto& [yaml, error] :
+       {std::pair{"tls: {cert: a, key: b}", "client_ca is missing"},
+        std::pair{"tls: {cert: a, key: b, client_ca: c}", "`access` is not"},
+        std::pair{"access: [{identity: x, rights: [root]}]", "\"root\""},
+        std::pair{"access: [{identity: x}]", "allows nothing"}}) {
+    EXPECT_THAT(Parse(yaml), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(error)));
+  }
 }
 
 TEST(IsLocalTest, TrustsNumbersOnly) {

@@ -1,0 +1,196 @@
+// Peers that mean harm: what they cost is bounded, and others are served meanwhile.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "advisor/v1/plan.grpc.pb.h"
+#include "advisor/v1/report.grpc.pb.h"
+#include "core/engine/engine.h"
+#include "gtest/gtest.h"
+#include "proto/convert/plan.h"
+#include "proto/convert/report.h"
+#include "server/observe/metrics.h"
+#include "tests/server/support/server_fixture.h"
+#include "tests/support/memory.h"
+#include "tests/support/sample_plan.h"
+
+namespace advisor::server {
+namespace {
+
+using testing::GrpcStatusIs;
+using ::testing::HasSubstr;
+
+class HostileTest : public testing::ServerFixture {
+ protected:
+  void SetUp() override { StartWith({}); }
+  void StartWith(const LimitOptions& limits) {
+    ServerOptions options = Options(MakeEngineMachine(), {testing::SampleDeployment()});
+    options.config.store = folder_ / absl::StrCat("store-", ++stores_, ".db");
+    options.config.limits = limits;
+    server_.reset();
+    Start(std::move(options));
+    stub_ = v1::ReportService::NewStub(channel_);
+  }
+  v1::ReportOnceRequest Report(const std::string& reporter) {
+    v1::ReportOnceRequest request;
+    *request.mutable_hello() = ToProto(ReporterHello{
+        "chat", reporter, {1, 2}, 0, testing::SampleDeployment().topology.nodes()[0].name, 1});
+    return request;
+  }
+  // A peer that does nothing wrong is served.
+  void ExpectHealthy() {
+    v1::ReportOnceResponse response;
+    const grpc::Status status = stub_->ReportOnce(Context().get(), Report("healthy"), &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  }
+  static v1::ReportRequest Hello(const v1::ReportOnceRequest& request) {
+    v1::ReportRequest hello;
+    *hello.mutable_hello() = request.hello();
+    return hello;
+  }
+
+  int stores_ = 0;
+  std::unique_ptr<v1::ReportService::Stub> stub_;
+};
+
+TEST_F(HostileTest, AFloodOfResetStreamsIsSlowedAndLeavesNothing) {
+  LimitOptions limits;
+  limits.new_streams_per_second = 50;
+  StartWith(limits);
+  int slowed = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const auto context = Context();
+    const auto stream = stub_->Report(context.get());
+    if (i % 10 == 0) {  // told so, where it listens
+      v1::ReportResponse response;
+      stream->Write(Hello(Report("flood")));
+      stream->WritesDone();
+      while (stream->Read(&response)) {
+      }
+      slowed += stream->Finish().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED;
+    } else {
+      context->TryCancel();
+      stream->Finish().error_code();
+    }
+  }
+  EXPECT_GT(slowed, 0);
+  ExpectHealthy();
+}
+
+TEST_F(HostileTest, AMessageThatInflatesIsRefusedByItsRealSize) {
+  v1::ReportOnceRequest bomb = Report("bomb");
+  bomb.add_frames()->add_blocks()->mutable_counts()->set_data(std::string(64 << 20, '\0'));
+  const auto context = Context();
+  context->set_compression_algorithm(GRPC_COMPRESS_GZIP);
+  v1::ReportOnceResponse response;
+  const int64_t before = testing::ResidentBytes();
+  EXPECT_THAT(stub_->ReportOnce(context.get(), bomb, &response),
+              GrpcStatusIs(grpc::StatusCode::RESOURCE_EXHAUSTED, HasSubstr("4194304")));
+  // Client and server are one process here: the bomb itself is in it, inflated once at most.
+  EXPECT_LT(testing::ResidentBytes() - before, 160 << 20);
+  ExpectHealthy();
+}
+
+TEST_F(HostileTest, StreamsThatSayNothingAreEnded) {
+  LimitOptions limits;
+  limits.hello_timeout_seconds = 1;
+  StartWith(limits);
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReaderWriter<v1::ReportRequest, v1::ReportResponse>>>
+      streams;
+  for (int i = 0; i < 50; ++i) {
+    contexts.push_back(Context());
+    streams.push_back(stub_->Report(contexts.back().get()));
+  }
+  for (const auto& stream : streams) {
+    v1::ReportResponse response;
+    EXPECT_FALSE(stream->Read(&response));
+    EXPECT_THAT(stream->Finish(),
+                GrpcStatusIs(grpc::StatusCode::DEADLINE_EXCEEDED, HasSubstr("NO_HELLO")));
+  }
+  ExpectHealthy();
+}
+
+TEST_F(HostileTest, AReporterThatFloodsIsCutDownAndLosesNothing) {
+  constexpr uint64_t kFrames = 2000;
+  v1::ReportRequest request;
+  v1::ReportResponse response;
+  {
+    const auto context = Context();
+    const auto stream = stub_->Report(context.get());
+    ASSERT_TRUE(stream->Write(Hello(Report("flood"))) && stream->Read(&response));
+    for (uint64_t seq = 1; seq <= kFrames; ++seq) {
+      Frame frame;
+      frame.seq_first = frame.seq_last = seq;
+      frame.steps = 1;
+      frame.last_step = seq;
+      *request.mutable_frame() = ToProto(std::move(frame));
+      ASSERT_TRUE(stream->Write(request));
+    }
+    // It hears of the gap though nothing that shows it has come through, and acts on it too fast.
+    while (stream->Read(&response) && !response.frame_ack().want_key_frame()) {
+    }
+    EXPECT_TRUE(response.frame_ack().want_key_frame());
+    EXPECT_LT(response.frame_ack().acked_seq(), kFrames);
+    request.mutable_frame()->set_key_frame(true);
+    for (int i = 0; i < 100 && stream->Write(request); ++i) {
+    }
+    while (stream->Read(&response)) {
+    }
+    EXPECT_THAT(stream->Finish(),
+                GrpcStatusIs(grpc::StatusCode::RESOURCE_EXHAUSTED, HasSubstr("TOO_MANY_FRAMES")));
+  }
+  ExpectHealthy();
+  // Back again, its sums cover everything.
+  const auto context = Context();
+  const auto stream = stub_->Report(context.get());
+  ASSERT_TRUE(stream->Write(Hello(Report("flood"))) && stream->Read(&response));
+  EXPECT_LT(response.hello_ack().resume_after_seq(), kFrames);
+  Frame key;
+  key.key_frame = true;
+  key.seq_first = 1;
+  key.seq_last = key.steps = key.last_step = kFrames;
+  *request.mutable_frame() = ToProto(std::move(key));
+  ASSERT_TRUE(stream->Write(request) && stream->Read(&response));
+  EXPECT_EQ(response.frame_ack().acked_seq(), kFrames);
+  context->TryCancel();
+}
+
+TEST(CardinalityTest, AMillionDomainNamesAreAFewSeries) {
+  Machine engine = MakeEngineMachine();
+  const Deployment deployment = testing::SampleDeployment();
+  absl::Time now = absl::UnixEpoch();
+  engine.step(event::Start{1}, now);
+  engine.step(event::AddDeployment{deployment, {}, {}}, now);
+  engine.step(
+      event::ReporterOpened{
+          StreamId(1),
+          {deployment.name, "attacker", {1, 1}, 0, deployment.topology.nodes()[0].name, 1}},
+      now);
+  const int64_t before = testing::ResidentBytes();
+  const size_t cells = static_cast<size_t>(deployment.model.moe_layers) * deployment.model.experts;
+  uint64_t name = 0;
+  for (uint64_t seq = 1; name < 1'000'000; ++seq) {
+    Frame frame;
+    frame.seq_first = frame.seq_last = seq;
+    frame.steps = 1;
+    frame.last_step = seq;
+    for (int i = 0; i < 128; ++i) {
+      frame.blocks.push_back({absl::StrCat("n", ++name),
+                              Phase::kDecode,
+                              0,
+                              {1, false, std::string(cells, '\0')},
+                              0,
+                              0,
+                              0});
+    }
+    engine.step(event::ReporterFrame{StreamId(1), std::move(frame)},
+                now += absl::Milliseconds(100));
+  }
+  const std::string text = MetricsText(engine.status(), RuntimeStatus{});
+  EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 1000);
+  EXPECT_LT(testing::ResidentBytes() - before, 64 << 20);
+}
+
+}  // namespace
+}  // namespace advisor::server
