@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "core/grouping/assigner.h"
+#include "core/solver/gpu_leveling.h"
 #include "core/solver/grouping_model.h"
 #include "core/solver/home_assignment.h"
 #include "core/solver/layer_search.h"
@@ -180,7 +181,9 @@ double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, From from,
   }
   *iterations = Anneal(layer, schedule, rng, params_.should_stop);
   if (layer.Cost() <= before || !Stopped()) {
-    std::copy(layer.row().begin(), layer.row().end(), row.begin());
+    const std::vector<int16_t> found =
+        Repairs() ? std::vector<int16_t>(layer.row().begin(), layer.row().end()) : LevelGpus(layer);
+    std::copy(found.begin(), found.end(), row.begin());
     layer.ExportChoice(choice);
     return layer.Cost();
   }
