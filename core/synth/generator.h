@@ -25,12 +25,13 @@ struct GeneratorOptions {
   int domains = 4;             // as many requests each; from 6 on, one is another's near twin
 
   // Popularity: standard deviations of the logit over the experts of a layer.
-  double global_skew = 0.5;        // shared by all traffic; skewed to the left: starved experts
-  double domain_skew = 1.0;        // a domain's own
-  double topic_skew = 0.4;         // a request's own, on top of its domain's
-  double domain_kinship = 0;       // 0 .. 1: share of domain_skew's variance along one axis on which
-                                   // all domains lie in a row, neighbours alike, ends far apart
-  double domain_depth_ramp = 0.8;  // share of domain_skew in the first layer; full from the middle on
+  double global_skew = 0.5;   // shared by all traffic; skewed to the left: starved experts
+  double domain_skew = 1.0;   // a domain's own
+  double topic_skew = 0.4;    // a request's own, on top of its domain's
+  double domain_kinship = 0;  // 0 .. 1: share of domain_skew's variance along one axis on which
+                              // all domains lie in a row, neighbours alike, ends far apart
+  double domain_depth_ramp =
+      0.8;  // share of domain_skew in the first layer; full from the middle on
   double phase_correlation = 0.9;  // 0 .. 1: of global and domain preference, prefill with decode
 
   // Co-activation: overlapping blocks of experts. An expert belongs to each block to a degree,
@@ -40,7 +41,12 @@ struct GeneratorOptions {
   double block_strength = 0;  // logit of a token's weight 1 and a degree of 1
   double block_focus = 0;     // how much of the domain and topic preference is a leaning to blocks:
                               // weight per unit of domain_skew or topic_skew
-  double persistence = 0.3;   // 0 .. 1: correlation of a token's noise and weights with the last one's
+  // Training may have balanced experts over the ranks that held them: contiguous ranges of equal
+  // size, of which none is preferred as a whole and a token seldom takes two experts. 0: no such
+  // ranges. Divides the experts.
+  int balanced_ranges = 0;
+  double persistence =
+      0.3;  // 0 .. 1: correlation of a token's noise and weights with the last one's
   uint64_t seed = 1;
 };
 

@@ -34,6 +34,12 @@ absl::Status Validate(const GeneratorOptions& o) {
   RETURN_IF_ERROR(CheckRange("blocks", o.blocks, 0, kMaxSyntheticBlocks));
   RETURN_IF_ERROR(CheckRange("block_strength", o.block_strength, 0, kMaxSkew));
   RETURN_IF_ERROR(CheckRange("block_focus", o.block_focus, 0, kMaxSkew));
+  RETURN_IF_ERROR(CheckRange("balanced_ranges", o.balanced_ranges, 0, o.model.experts));
+  if (o.balanced_ranges > 0 && o.model.experts % o.balanced_ranges != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("balanced_ranges is %d, must divide model.experts, %d", o.balanced_ranges,
+                        o.model.experts));
+  }
   return CheckRange("persistence", o.persistence, 0, 1);
 }
 

@@ -25,6 +25,33 @@ LogitTable StarvedTable(const ModelSpec& model, Rng rng) {
   return table;
 }
 
+// Standard deviation 1 and heavy tails both ways (Laplace): a few specialists, many indifferent.
+LogitTable SpecialistTable(const ModelSpec& model, Rng rng) {
+  LogitTable table(size_t(model.moe_layers) * model.experts);
+  for (float& cell : table) {
+    cell = static_cast<float>(std::sqrt(0.5) * std::log((1 - rng.Uniform()) / (1 - rng.Uniform())));
+  }
+  return table;
+}
+
+// Takes the mean of every contiguous range of experts out of a table, so that no range is preferred
+// as a whole.
+void BalanceRanges(const GeneratorOptions& o, LogitTable& table) {
+  if (o.balanced_ranges == 0) {
+    return;
+  }
+  const size_t size = o.model.experts / o.balanced_ranges;
+  for (size_t first = 0; first < table.size(); first += size) {
+    float sum = 0;
+    for (size_t i = first; i < first + size; ++i) {
+      sum += table[i];
+    }
+    for (size_t i = first; i < first + size; ++i) {
+      table[i] -= sum / static_cast<float>(size);
+    }
+  }
+}
+
 // For a and b of equal scale: a table of the same scale that correlates with a by `correlation`.
 LogitTable Mix(const LogitTable& a, const LogitTable& b, double correlation) {
   LogitTable out(a.size());
@@ -39,6 +66,7 @@ std::vector<LogitTable> DrawBlocks(const GeneratorOptions& o, const Rng& rng) {
   std::vector<LogitTable> blocks;
   for (int b = 0; b < o.blocks; ++b) {
     blocks.push_back(NormalTable(o.model, rng.Fork(b)));
+    BalanceRanges(o, blocks.back());
   }
   for (size_t cell = 0; cell < size_t(o.model.moe_layers) * o.model.experts; ++cell) {
     double squares = 1e-12;
@@ -80,9 +108,11 @@ Preferences::Preferences(const GeneratorOptions& options) : options_(options) {
   const GeneratorOptions& o = options_;
   const Rng rng(o.seed);
   blocks_ = DrawBlocks(o, rng.Fork(kBlock));
-  const LogitTable global_decode = StarvedTable(o.model, rng.Fork(kGlobal));
-  const LogitTable global_prefill =
+  LogitTable global_decode = StarvedTable(o.model, rng.Fork(kGlobal));
+  LogitTable global_prefill =
       Mix(global_decode, StarvedTable(o.model, rng.Fork(kGlobalPrefill)), o.phase_correlation);
+  BalanceRanges(o, global_decode);
+  BalanceRanges(o, global_prefill);
   const LogitTable axis = DrawDirection(rng.Fork(kAxis));
   for (int d = 0; d < o.domains; ++d) {
     LogitTable decode = DrawDomainDirection(d, axis);
@@ -99,11 +129,12 @@ Preferences::Preferences(const GeneratorOptions& options) : options_(options) {
 }
 
 LogitTable Preferences::DrawDirection(const Rng& rng) const {
-  LogitTable direction = NormalTable(options_.model, rng.Fork(0));
+  LogitTable direction = SpecialistTable(options_.model, rng.Fork(0));
   Rng leaning = rng.Fork(1);
   for (const LogitTable& block : blocks_) {
     AddScaled(block, options_.block_focus * FastNormal(leaning), direction);
   }
+  BalanceRanges(options_, direction);
   return direction;
 }
 
