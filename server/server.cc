@@ -44,6 +44,9 @@ namespace {
 constexpr const char* kServiceNames[] = {"advisor.v1.ReportService", "advisor.v1.PlanService",
                                          "advisor.v1.GroupingService", "advisor.v1.AdminService"};
 
+// In gRPC health: whether plans can be written, and so published. The daemon serves either way.
+constexpr char kStoreHealth[] = "advisor.v1.PlanStore";
+
 int Cores() { return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1); }
 
 std::map<std::string, absl::Duration> MinIntervals(
@@ -104,6 +107,7 @@ struct Server::Parts {
   const int64_t started_unix_ms = clock.UnixMillis();
   std::atomic<bool> draining{false};
   uint64_t damaged_records = 0;
+  bool store_serving = true;  // as gRPC health says; of the engine's thread
   StreamIds ids;
   const AccessPolicy policy;
   Admission admission;
@@ -169,6 +173,13 @@ void Server::Parts::Carry(effect::UseGrouping& e) {
 
 void Server::Parts::OnTick(absl::Time now) {
   admission.Tick(now);
+  if (const bool writable = store.counters().last_error.empty(); writable != store_serving) {
+    store_serving = writable;
+    grpc_server->GetHealthCheckService()->SetServingStatus(kStoreHealth, writable);
+    Log(writable ? LogLevel::kInfo : LogLevel::kError, "",
+        writable ? "the store can be written again"
+                 : absl::StrCat("nothing can be published: ", store.counters().last_error));
+  }
   const int ended = publisher.EndStalled(
       now - absl::Seconds(config.write_stall_seconds),
       absl::ResourceExhaustedError("SLOW_CONSUMER: updates were not read; subscribe again"));
@@ -248,6 +259,7 @@ absl::Status Server::Parts::StartHttp() {
 void Server::Parts::SetServing(bool serving) {
   grpc::HealthCheckServiceInterface* health = grpc_server->GetHealthCheckService();
   health->SetServingStatus(serving);
+  health->SetServingStatus(kStoreHealth, serving);
   for (const char* name : kServiceNames) {
     health->SetServingStatus(name, serving);
   }
@@ -269,6 +281,7 @@ RuntimeStatus Server::Parts::Runtime() const {
   const StoreCounters counters = store.counters();
   runtime.store_writes = counters.writes;
   runtime.store_failures = counters.failures;
+  runtime.store_error = counters.last_error;
   runtime.store_write_seconds = counters.seconds;
   runtime.store_damaged_records = damaged_records;
   runtime.solve_seconds = solver.seconds();

@@ -75,6 +75,8 @@ void AddRuntime(const EngineStatus& engine, const RuntimeStatus& runtime, Famili
   out.Counter("store_writes", kWrites, {{"result", "ok"}},
               Number(runtime.store_writes - runtime.store_failures));
   out.Counter("store_writes", kWrites, {{"result", "failed"}}, Number(runtime.store_failures));
+  out.Gauge("store_failing", "1 while the last durable write has failed: nothing can be published.",
+            {}, !runtime.store_error.empty());
   out.Counter("store_write_seconds", "Time spent in durable writes.", {},
               runtime.store_write_seconds);
   out.Counter("solve_seconds", "Time spent solving.", {}, runtime.solve_seconds);

@@ -30,7 +30,11 @@ HttpResponse Route(const Observed& observed, const std::string& path) {
   if (path == "/api/v1/status") {
     return {200, "application/json", StatusJson(**engine, runtime)};
   }
-  return {200, "text/plain; charset=utf-8", "ok\n"};
+  // Still the place to report to and to subscribe at: a full disk must not restart the daemon.
+  return {200, "text/plain; charset=utf-8",
+          runtime.store_error.empty()
+              ? "ok\n"
+              : absl::StrCat("ok, but nothing is published: ", runtime.store_error, "\n")};
 }
 
 }  // namespace advisor::server

@@ -21,6 +21,7 @@ struct RuntimeStatus {
   uint64_t streams_too_fast = 0, streams_too_many = 0, streams_without_hello = 0;
   uint64_t frames_too_fast = 0;
   uint64_t store_writes = 0, store_failures = 0, store_damaged_records = 0;
+  std::string store_error;  // of the last write; not empty: nothing can be published
   double store_write_seconds = 0, solve_seconds = 0;
   size_t report_streams = 0, subscribe_streams = 0;
 };

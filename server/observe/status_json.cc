@@ -136,7 +136,8 @@ std::string StatusJson(const EngineStatus& engine, const RuntimeStatus& runtime)
   Json out = {{"version", runtime.version},
               {"epoch", engine.epoch},
               {"uptime_s", runtime.uptime_s},
-              {"draining", runtime.draining}};
+              {"draining", runtime.draining},
+              {"store_error", runtime.store_error}};
   Json& deployments = out["deployments"] = Json::array();
   for (const DeploymentStatus& deployment : engine.deployments) {
     deployments.push_back(DeploymentJson(deployment, runtime.now));

@@ -44,6 +44,7 @@ absl::Status StoreWriter::Timed(const std::function<absl::Status()>& write) {
   std::lock_guard<std::mutex> lock(mutex_);
   ++counters_.writes;
   counters_.failures += !status.ok();
+  counters_.last_error = std::string(status.message());
   counters_.seconds += absl::ToDoubleSeconds(clock_.Now() - began);
   return status;
 }

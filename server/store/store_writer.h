@@ -18,7 +18,8 @@ namespace advisor::server {
 // Counts of writes since start.
 struct StoreCounters {
   uint64_t writes = 0, failures = 0;
-  double seconds = 0;  // spent writing
+  double seconds = 0;      // spent writing
+  std::string last_error;  // of the last write; empty: it is on the disk
 };
 
 // Carries out the engine's writes on a thread of its own, in order; the engine never waits for a

@@ -1,11 +1,14 @@
 #include "server/server.h"
 
 #include <grpcpp/generic/generic_stub.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <future>
 #include <memory>
 #include <string>
 
+#include "advisor/v1/admin.grpc.pb.h"
 #include "gtest/gtest.h"
 #include "tests/server/support/scripted_machine.h"
 #include "tests/server/support/server_fixture.h"
@@ -146,6 +149,63 @@ TEST_F(ServerTest, WritesPlansThatTheEngineStoresAndLoadsThemAgain) {
   EXPECT_GT(added.stored.records[0].published_unix_ms, 0);
   ASSERT_TRUE(added.stored.state.has_value());
   EXPECT_TRUE(added.stored.state->frozen);
+  server_.reset();  // before `storing`
+}
+
+// The disk is full for this process: no file may grow.
+class FullDisk {
+ public:
+  FullDisk() {
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit none{0, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &none);
+  }
+  ~FullDisk() { setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_;
+};
+
+TEST_F(ServerTest, AFullDiskFreezesPublishingShowsAndHeals) {
+  uint64_t revision = 0;
+  testing::ScriptedMachine storing([&revision](const Event& event) -> Effects {
+    if (const auto* asked = std::get_if<event::SolveNow>(&event)) {
+      PlanRecord record;
+      record.plan = std::make_shared<const Plan>(testing::SamplePlan(++revision));
+      record.content_hash = PlacementHash(*record.plan);
+      return {effect::StorePlan{"chat", record},
+              effect::CommandDone{asked->id, absl::OkStatus(), DecisionReason::kNone, "", {}}};
+    }
+    return {};
+  });
+  Start(Options(storing.machine(), {testing::SampleDeployment()}));
+  const auto store_one = [&] {
+    v1::SolveNowRequest request;
+    request.set_deployment("chat");
+    v1::SolveNowResponse response;
+    EXPECT_TRUE(
+        v1::AdminService::NewStub(channel_)->SolveNow(Context().get(), request, &response).ok());
+    return storing.Take<event::PlanStored>().status;
+  };
+  // Health follows within a tick.
+  const auto becomes = [&](int wanted) {
+    int store = 0, daemon = 0;
+    for (int i = 0; i < 100'000 && store != wanted; ++i) {
+      EXPECT_TRUE(CheckHealth("advisor.v1.PlanStore", &store).ok());
+    }
+    EXPECT_TRUE(CheckHealth("", &daemon).ok());
+    EXPECT_EQ(daemon, 1) << "the daemon itself must go on serving";
+    return store == wanted;
+  };
+  EXPECT_THAT(store_one(), testing::IsOk());
+  {
+    const FullDisk full;
+    EXPECT_FALSE(store_one().ok());
+    EXPECT_TRUE(becomes(2));
+  }
+  EXPECT_THAT(store_one(), testing::IsOk());
+  EXPECT_TRUE(becomes(1));
   server_.reset();  // before `storing`
 }
 

@@ -44,6 +44,21 @@ TEST(RoutesTest, IsAliveButNotReadyWhileDraining) {
   EXPECT_EQ(Route(observed, "/readyz").code, 503);
 }
 
+TEST(RoutesTest, AStoreThatCannotBeWrittenShowsButKeepsTheDaemonReady) {
+  Observed observed = Healthy();
+  observed.runtime = [] {
+    RuntimeStatus runtime;
+    runtime.store_error = "disk full";
+    return runtime;
+  };
+  for (const char* path : {"/healthz", "/readyz"}) {
+    EXPECT_EQ(Route(observed, path).code, 200) << path;
+    EXPECT_THAT(Route(observed, path).body, HasSubstr("nothing is published: disk full"));
+  }
+  EXPECT_THAT(Route(observed, "/metrics").body, HasSubstr("moe_advisor_store_failing 1\n"));
+  EXPECT_THAT(Route(observed, "/api/v1/status").body, HasSubstr("disk full"));
+}
+
 TEST(RoutesTest, IsNotAliveWhenTheDecisionLoopIsNot) {
   Observed observed = Healthy();
   observed.engine = [] { return absl::UnavailableError("does not answer"); };

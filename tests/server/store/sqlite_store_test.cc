@@ -1,5 +1,6 @@
 #include "server/store/sqlite_store.h"
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -161,7 +162,9 @@ TEST_F(SqliteStoreTest, SurvivesTornAndFlippedFiles) {
   const std::string good = ReadBytes(path_);
   Rng rng(11);
   int fell_back = 0;
-  for (int round = 0; round < 60; ++round) {
+  const char* asked = std::getenv("ADVISOR_STORE_MUTATIONS");
+  const int rounds = asked == nullptr ? 60 : std::stoi(asked);
+  for (int round = 0; round < rounds; ++round) {
     std::string bad = good;
     if (round % 3 == 0) {
       bad.resize(rng.Below(static_cast<uint32_t>(bad.size())));
@@ -186,7 +189,7 @@ TEST_F(SqliteStoreTest, SurvivesTornAndFlippedFiles) {
     EXPECT_THAT((*store)->StorePlan("probe", next), IsOk()) << round;
     store->reset();
   }
-  EXPECT_GE(fell_back, 20);  // the damage was real
+  EXPECT_GE(fell_back, rounds / 3);  // the damage was real
 }
 
 TEST_F(SqliteStoreTest, AnOldCopyOfTheDatabaseIsMadeUpForByTheCopies) {

@@ -66,6 +66,7 @@ TEST(StoreWriterTest, WritesInOrderAnswersPlansAndCounts) {
   EXPECT_EQ(failures, (std::vector<std::string>{"full"}));
   EXPECT_EQ(writer.counters().writes, 4u);
   EXPECT_EQ(writer.counters().failures, 2u);
+  EXPECT_EQ(writer.counters().last_error, "disk is full");
 }
 
 }  // namespace
