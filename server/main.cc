@@ -1,3 +1,4 @@
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <limits.h>
 #include <malloc.h>
@@ -36,6 +37,12 @@ void KeepFreedMemory() {
 
 void LogGrpc(gpr_log_func_args* args) {
   Log(LogLevel::kDebug, "", absl::StrCat("grpc: ", args->message));
+}
+
+// Malformed strings of peers are refused where they are read; a line for each would let a peer fill
+// the log.
+void LogProtobuf(google::protobuf::LogLevel, const char*, int, const std::string& message) {
+  Log(LogLevel::kDebug, "", absl::StrCat("protobuf: ", message));
 }
 
 int Fail(const absl::Status& status) {
@@ -95,6 +102,7 @@ absl::StatusOr<ServerOptions> OptionsFrom(const Flags& flags) {
 int Serve(const Flags& flags) {
   const sigset_t signals = BlockStopSignals();
   gpr_set_log_function(LogGrpc);
+  google::protobuf::SetLogHandler(LogProtobuf);
   absl::StatusOr<ServerOptions> options = OptionsFrom(flags);
   if (!options.ok()) {
     return Fail(options.status());

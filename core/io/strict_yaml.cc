@@ -1,11 +1,13 @@
 #include "core/io/strict_yaml.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <set>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,6 +18,34 @@
 
 namespace advisor {
 namespace {
+
+class IgnoreEvents final : public YAML::EventHandler {
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// Up to two. Not YAML::LoadAll(): after "&x a" and a line "? b" the parser stands still, and hands
+// out documents without end.
+int CountDocuments(const std::string& yaml) {
+  std::istringstream text(yaml);
+  YAML::Parser parser(text);
+  IgnoreEvents ignore;
+  int documents = 0;
+  while (documents < 2 && parser.HandleNextDocument(ignore)) {
+    ++documents;
+  }
+  return documents;
+}
 
 // A value as errors show it, one line.
 std::string Shown(const YAML::Node& node) {
@@ -188,23 +218,26 @@ absl::StatusOr<StrictMap> StrictMap::ParseFile(const std::string& path) {
 }
 
 absl::StatusOr<StrictMap> StrictMap::ParseText(const std::string& yaml, const std::string& name) {
-  std::vector<YAML::Node> documents;
+  YAML::Node document;
+  int documents = 0;
   try {
-    documents = YAML::LoadAll(yaml);
+    documents = CountDocuments(yaml);
+    document = YAML::Load(yaml);
   } catch (const YAML::Exception& e) {
     return absl::InvalidArgumentError(
         absl::StrCat(name, ":", e.mark.line + 1, ": not YAML: ", e.msg));
   } catch (const std::exception& e) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": not YAML: ", e.what()));
   }
-  if (documents.size() != 1) {
+  if (documents != 1) {
     return absl::InvalidArgumentError(
-        absl::StrFormat("%s: holds %d YAML documents, must hold one", name, documents.size()));
+        absl::StrFormat("%s: holds %s, must hold one", name,
+                        documents == 0 ? "no YAML document" : "several YAML documents"));
   }
   auto rep = std::make_shared<Rep>();
   rep->document = std::make_shared<Rep::Document>();
   rep->document->name = name;
-  rep->Load(documents[0]);
+  rep->Load(document);
   RETURN_IF_ERROR(rep->document->status);
   return StrictMap(std::move(rep));
 }

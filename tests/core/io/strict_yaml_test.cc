@@ -196,6 +196,14 @@ TEST(StrictYamlTest, DeepNestingIsAnErrorNotACrash) {
   EXPECT_FALSE(StrictMap::ParseText(std::string(100000, '{'), "f.yaml").ok());
 }
 
+// The packaged parser hands out documents without end here.
+TEST(StrictYamlTest, AParserThatStandsStillIsNotFollowed) {
+  for (const char* yaml : {"&x a\n? b\n", "!t a\n? b\n", "&x a[1, *x]\n? {b? c}"}) {
+    EXPECT_THAT(StrictMap::ParseText(yaml, "x.yaml"),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("several")));
+  }
+}
+
 TEST(StrictYamlTest, TheFirstErrorSticks) {
   int n = 5;
   EXPECT_THAT(Read("a: x\nb: 3\n",
