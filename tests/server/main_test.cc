@@ -1,19 +1,28 @@
 // The program itself: flags, output, exit codes, signals.
 
 #include <fcntl.h>
+#include <grpcpp/grpcpp.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "advisor/v1/plan.grpc.pb.h"
+#include "core/io/deployment_file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "proto/convert/plan.h"
+#include "server/runtime/clock.h"
+#include "server/store/sqlite_store.h"
 #include "tests/server/support/temporary_folder.h"
+#include "tests/support/sample_plan.h"
 
 extern char** environ;
 
@@ -121,6 +130,54 @@ TEST_F(MainTest, TellsItsPortsAndStopsOnSignals) {
     daemon.Signal(stop);
     EXPECT_EQ(daemon.Wait(), 0);
     EXPECT_THAT(daemon.err, HasSubstr("msg=\"stopped\""));
+  }
+}
+
+// A subscriber's first answer from the program that listens as `line` says.
+v1::SubscribeResponse FirstAnswer(const std::string& line) {
+  const size_t at = line.find("grpc=") + 5;
+  const auto channel = grpc::CreateChannel(line.substr(at, line.find(' ', at) - at),
+                                           grpc::InsecureChannelCredentials());
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+  const auto stream = v1::PlanService::NewStub(channel)->Subscribe(&context);
+  SubscriberHello hello;
+  hello.deployment = "chat";
+  hello.subscriber_id = "router";
+  hello.incarnation = {1, 2};
+  v1::SubscribeRequest request;
+  *request.mutable_hello() = ToProto(hello);
+  v1::SubscribeResponse response;
+  EXPECT_TRUE(stream->Write(request) && stream->Read(&response));
+  context.TryCancel();
+  return response;
+}
+
+TEST_F(MainTest, AKilledDaemonServesItsLastPlanAgain) {
+  Plan plan = testing::SamplePlan(7);
+  Deployment deployment;
+  deployment.name = "chat";
+  deployment.model = plan.model;
+  deployment.topology = plan.topology;
+  testing::WriteBytes(folder_ / "chat.yaml", DeploymentToYaml(deployment));
+  PlanRecord record;
+  record.content_hash = PlacementHash(plan);
+  record.plan = std::make_shared<const Plan>(std::move(plan));
+  {
+    absl::StatusOr<std::unique_ptr<SqliteStore>> store = SqliteStore::Open(folder_ / "store.db", 4);
+    ASSERT_TRUE(store.ok()) << store.status();
+    ASSERT_TRUE((*store)->StorePlan("chat", record).ok());
+  }
+  for (int life = 0; life < 3; ++life) {
+    const absl::Time start = SystemClock().Now();
+    Process daemon(Flags());
+    const v1::SubscribeResponse answer = FirstAnswer(daemon.Line());
+    RecordProperty("first_answer_ms",
+                   static_cast<int>(absl::ToInt64Milliseconds(SystemClock().Now() - start)));
+    EXPECT_EQ(answer.placement().position().revision(), 7u);
+    EXPECT_EQ(answer.placement().content_hash(), record.content_hash);
+    daemon.Signal(SIGKILL);
+    EXPECT_EQ(daemon.Wait(), -1);
   }
 }
 

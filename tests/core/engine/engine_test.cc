@@ -11,9 +11,9 @@
 namespace advisor {
 namespace {
 
+using testing::FakeDaemon;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
-using testing::FakeDaemon;
 using testing::StatusIs;
 
 // Two nodes, two domains, tiny windows.
@@ -329,6 +329,26 @@ TEST_F(EngineTest, ALateJoinerFirstTakesWhatIsInForceThenStages) {
   EXPECT_EQ(mail[1].plan->position, second);
 }
 
+TEST_F(EngineTest, WhoWasAwayForLongGetsTheWholePlacementAtOnce) {
+  Start();
+  Report(10);
+  Adopt();
+  SubscriberHello hello;
+  hello.deployment = "chat";
+  hello.subscriber_id = "router";
+  hello.incarnation = {1, 1};
+  hello.accept_delta = true;
+  hello.placement = {0, 3};  // of a plan that nobody keeps any more
+  hello.placement_hash = 42;
+  const StreamId stream = daemon_.NewStream();
+  daemon_.Step(event::SubscriberOpened{stream, hello});
+  ASSERT_FALSE(daemon_.mail(stream).ended.has_value());
+  const auto updates = MailTo<PlacementUpdate>(stream);
+  ASSERT_THAT(updates, SizeIs(1));
+  EXPECT_EQ(updates[0].base, nullptr);
+  EXPECT_EQ(updates[0].plan->position, daemon_.Status().in_force);
+}
+
 TEST_F(EngineTest, ARestartOnlyEngineIsStagedWhenItDefers) {
   Start();
   Report(10);
@@ -390,8 +410,9 @@ TEST_F(EngineTest, VisitsAreMeteredByDomainAndForThePlanThatRan) {
   EXPECT_NEAR(*daemon_.Status().plans.front().measured_saving, 0.25, 1e-12);
   // The first plan is a move away from where engines start.
   const Plan& first = *daemon_.Status().plans.front().plan;
-  EXPECT_EQ(int64_t(first.moves.size()),
-            MovedSlots(first.topology, LinearPlacement(first.model, first.topology), first.placement));
+  EXPECT_EQ(
+      int64_t(first.moves.size()),
+      MovedSlots(first.topology, LinearPlacement(first.model, first.topology), first.placement));
   double bytes = 0;
   for (const DomainStatus& domain : daemon_.Status().domains) {
     bytes += domain.internode_bytes;
