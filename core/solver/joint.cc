@@ -4,11 +4,13 @@
 
 #include "absl/status/status.h"
 #include "core/grouping/assigner.h"
+#include "core/solver/eplb.h"
 #include "core/solver/gpu_leveling.h"
 #include "core/solver/grouping_model.h"
 #include "core/solver/home_assignment.h"
 #include "core/solver/layer_search.h"
 #include "core/solver/layer_start.h"
+#include "core/solver/load_leveling.h"
 #include "core/solver/methods.h"
 #include "core/solver/request_clusters.h"
 
@@ -43,6 +45,8 @@ Budget BudgetOf(Effort effort) {
 constexpr double kOtherPhaseWeight = 0.3;
 // Home tokens that a node may have above its share while requests are grouped.
 constexpr double kHomeSlack = 0.03;
+// Loads so near the mean are level: objective balance.
+constexpr double kLevel = 1.003;
 // Under a move budget: the share of the layer's tokens that one moved slot must save a visit, so
 // that noise moves nothing.
 constexpr double kMovePrice = 0.0005;
@@ -80,6 +84,7 @@ class JointSearch {
   void Rehome(Draft& draft, absl::Span<const int> layers) const;
   SolveResult Finish(const Draft& draft);
   LayerLimits Limits() const;
+  std::vector<int16_t> StartByLoad(const LayerTraffic& traffic) const;
   void KeepSlots(Placement& placement) const;
   // One layer's remote choice as a whole, [nodes, experts].
   absl::Span<int16_t> LayerChoice(Draft& draft, LayerId l) const {
@@ -145,13 +150,25 @@ LayerLimits JointSearch::Limits() const {
   limits.node_load_cap = params_.node_load_cap;
   limits.gpu_load_cap = params_.gpu_load_cap;
   if (params_.objective == Objective::kBalance) {
-    limits.gpu_load_cap = 1;  // whatever is above the mean counts
+    limits.gpu_load_cap = kLevel;
   }
   if (Repairs()) {
     limits.max_moves =
         static_cast<int>(params_.max_moved_fraction * problem_.topology.slot_count());
   }
   return limits;
+}
+
+// Copies by load alone, whatever their homes.
+std::vector<int16_t> JointSearch::StartByLoad(const LayerTraffic& traffic) const {
+  std::vector<double> load(traffic.experts, 0);
+  for (int e = 0; e < traffic.experts; ++e) {
+    for (int set = 0; set < traffic.load_sets; ++set) {
+      load[e] += double(std::accumulate(traffic.Demand(e, set),
+                                        traffic.Demand(e, set) + traffic.nodes, int64_t{0}));
+    }
+  }
+  return EplbRow(problem_.model, problem_.topology, load);
 }
 
 // Returns the layer's cost. An early stop never leaves a layer worse than it was.
@@ -174,12 +191,19 @@ double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, From from,
   layer.Reset(row, choice);
   const double before = layer.Cost();
   if (from == From::kScratch && !Repairs()) {
-    layer.Reset(StartByDemand(traffic, problem_.topology), {});
+    layer.Reset(params_.objective == Objective::kBalance
+                    ? StartByLoad(traffic)
+                    : StartByDemand(traffic, problem_.topology),
+                {});
   }
   if (Repairs()) {
     layer.SetInForce(problem_.in_force->row(l));
   }
-  *iterations = Anneal(layer, schedule, rng, params_.should_stop);
+  if (params_.objective == Objective::kBalance) {
+    *iterations = LevelLoads(layer, params_.should_stop);
+  } else {
+    *iterations = Anneal(layer, schedule, rng, params_.should_stop);
+  }
   if (layer.Cost() <= before || !Stopped()) {
     const std::vector<int16_t> found =
         Repairs() ? std::vector<int16_t>(layer.row().begin(), layer.row().end()) : LevelGpus(layer);
@@ -247,13 +271,17 @@ SolveResult JointSearch::Run() {
     return Finish(StartDraft());
   }
   Draft draft;
+  const bool balance = params_.objective == Objective::kBalance;
   if (Repairs()) {
     draft = StartDraft();
     Rehome(draft, all_layers_);
+  } else if (balance) {  // homes hardly matter
+    draft = StartDraft();
+    draft.homes = HomesByDomain(pool_, share_);
   } else {
     draft = BestStart();
   }
-  for (int round = 0; round < budget_.rounds && !Stopped(); ++round) {
+  for (int round = 0; !balance && round < budget_.rounds && !Stopped(); ++round) {
     Place(draft, all_layers_, budget_.round, From::kScratch);
     Rehome(draft, all_layers_);
   }

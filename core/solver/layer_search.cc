@@ -1,8 +1,9 @@
 #include "core/solver/layer_search.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
+
+#include "core/solver/slot_moves.h"
 
 namespace advisor {
 namespace {
@@ -10,43 +11,6 @@ namespace {
 constexpr int kProposalsPerPoll =
     1024;  // between two looks at should_stop and two steps of the temperature
 constexpr double kImproves = -0.5;  // costs are whole numbers but for priced loads: less is no gain
-
-// Swaps the contents of two slots; either may be empty.
-LayerMove SwapSlots(const LayerState& state, int i, int j) {
-  LayerMove move;
-  const int a = state.expert_in(i), b = state.expert_in(j);
-  if (a != kEmptySlot) {
-    move.change[move.changes++] = {a, j, i};
-  }
-  if (b != kEmptySlot) {
-    move.change[move.changes++] = {b, i, j};
-  }
-  return move;
-}
-
-// Puts a copy of `expert` into slot i in place of what it holds.
-LayerMove Replace(const LayerState& state, int i, int expert) {
-  LayerMove move;
-  move.change[move.changes++] = {expert, i, -1};
-  if (state.expert_in(i) != kEmptySlot) {
-    move.change[move.changes++] = {state.expert_in(i), -1, i};
-  }
-  return move;
-}
-
-bool IsSpare(const LayerState& state, int slot) {
-  const int e = state.expert_in(slot);
-  return e == kEmptySlot || state.copies(e) > 1;
-}
-
-bool Legal(const LayerState& state, const LayerMove& move) {
-  for (int k = 0; k < move.changes; ++k) {
-    if (!state.Legal(move.change[k])) {
-      return false;
-    }
-  }
-  return move.changes > 0;
-}
 
 int GpuOf(const LayerState& state, int slot) {
   return state.topology().gpu_of(SlotId(slot)).value();
@@ -64,7 +28,8 @@ class Walk {
       if (rng_.Below(4) == 0) {
         StepChoice(i, limit);
       } else {
-        TryMove(Replace(state_, i, static_cast<int>(rng_.Below(state_.traffic().experts))), limit);
+        TryMove(ReplaceCopy(state_, i, static_cast<int>(rng_.Below(state_.traffic().experts))),
+                limit);
       }
       return;
     }
@@ -77,7 +42,7 @@ class Walk {
  private:
   void TryMove(const LayerMove& move, double limit) {
     double delta;
-    if (Legal(state_, move) && state_.Evaluate(move, limit, &delta)) {
+    if (IsLegal(state_, move) && state_.Evaluate(move, limit, &delta)) {
       state_.Apply(move);
     }
   }
@@ -115,7 +80,7 @@ class Sweep {
     *proposals += slots_ - i;
     if (IsSpare(state_, i)) {
       for (int e = 0; e < state_.traffic().experts && IsSpare(state_, i); ++e) {
-        Try(Replace(state_, i, e));
+        Try(ReplaceCopy(state_, i, e));
       }
       *proposals += state_.traffic().experts;
       Choices(i);
@@ -126,7 +91,7 @@ class Sweep {
  private:
   void Try(const LayerMove& move) {
     double delta;
-    if (Legal(state_, move) && state_.Evaluate(move, kImproves, &delta)) {
+    if (IsLegal(state_, move) && state_.Evaluate(move, kImproves, &delta)) {
       state_.Apply(move);
       improved_ = true;
     }

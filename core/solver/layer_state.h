@@ -6,6 +6,7 @@
 
 #include "absl/types/span.h"
 #include "core/model/ids.h"
+#include "core/model/placement.h"
 #include "core/model/topology.h"
 #include "core/solver/layer_traffic.h"
 
@@ -73,6 +74,10 @@ class LayerState {
   bool EvaluateChoice(int expert, int home, int node, double limit, double* delta);
   void ApplyChoice(int expert, int home, int node);
 
+  // Slots that the move makes receive an expert new to their GPU, less those that it makes give one
+  // back.
+  int MovesDelta(const LayerMove& move) const;
+
   // No GPU twice, and the expert keeps a copy.
   bool Legal(const CopyChange& change) const;
 
@@ -93,6 +98,16 @@ class LayerState {
   }
   int64_t node_load(int set, int node) const { return node_load_[size_t(set) * nodes_ + node]; }
   int64_t gpu_load(int set, int gpu) const { return gpu_load_[size_t(set) * gpus_ + gpu]; }
+  // What the copy in `slot` serves.
+  int64_t slot_load(int set, int slot) const {
+    const int e = row_[slot], n = node_of_slot_[slot];
+    return e == kEmptySlot ? 0
+                           : Share(served_[(size_t(e) * sets_ + set) * nodes_ + n],
+                                   copies_on_[size_t(e) * nodes_ + n]);
+  }
+  double load_price() const { return limits_.load_price; }
+  int64_t node_limit(int set, int node) const { return node_limit_[size_t(set) * nodes_ + node]; }
+  int64_t gpu_limit(int set, int gpu) const { return gpu_limit_[size_t(set) * gpus_ + gpu]; }
   int64_t touched() const { return touched_; }  // tokens updated so far: what Apply costs
   const LayerTraffic& traffic() const { return traffic_; }
   const Topology& topology() const { return topology_; }
@@ -119,7 +134,6 @@ class LayerState {
   int64_t ExcessDelta(const LayerMove& move);
   void StageLoads(const CopyChange& change, const Outcome& out, int set);
   int64_t SettleStaged(int set, bool keep);
-  int MovesDelta(const LayerMove& move) const;
   void Reserve(int e, int home, int to);
   void PlanServed(int e, Outcome& out) const;
   int64_t Share(int64_t served, int copies) const {
