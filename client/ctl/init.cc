@@ -22,7 +22,7 @@ struct Options {
   double extra_slots = 0;
 };
 
-// README, "Deployment file": slots_per_gpu = ceil(experts x (1 + x / 100) / GPUs).
+// ceil(experts x (1 + x / 100) / GPUs).
 int SlotsPerGpu(int experts, double extra_percent, int gpus) {
   const double slots = experts * (1 + extra_percent / 100) / gpus;
   return static_cast<int>(std::ceil(slots - 1e-9));

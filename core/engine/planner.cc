@@ -11,18 +11,6 @@
 #include "core/window/snapshot.h"
 
 namespace advisor {
-namespace {
-
-// What engines must copy to get from `reference` to `plan`; null: from their initial placement.
-std::vector<Move> MovesFrom(const Plan* reference, const Plan& plan) {
-  return MovesBetween(plan.model, plan.topology,
-                      reference == nullptr
-                          ? LinearPlacement(plan.model, plan.topology)
-                          : CarryOver(reference->topology, plan.topology, reference->placement),
-                      plan.placement);
-}
-
-}  // namespace
 
 Planner::Planner(const Deployment& deployment, const DeploymentOptions& options, Journal& journal,
                  const Ingest& ingest, Publisher& publisher, uint64_t& next_ticket)
@@ -217,7 +205,9 @@ void Planner::Done(const event::SolveDone& done, Turn& turn) {
     Keep(*verdict, solve.command, turn);
   } else {
     Plan published = plan;
-    published.moves = MovesFrom(solve.reference.get(), plan);
+    if (solve.reference == nullptr) {  // the solver knew of nothing in force
+      published.moves = MovesFrom(nullptr, plan);
+    }
     publisher_.Publish(std::move(published), *std::move(verdict), solve.advice, solve.command,
                        turn);
   }

@@ -77,4 +77,12 @@ Placement CarryOver(const Topology& from, const Topology& to, const Placement& p
   return out;
 }
 
+std::vector<Move> MovesFrom(const Plan* previous, const Plan& plan) {
+  return MovesBetween(plan.model, plan.topology,
+                      previous == nullptr
+                          ? LinearPlacement(plan.model, plan.topology)
+                          : CarryOver(previous->topology, plan.topology, previous->placement),
+                      plan.placement);
+}
+
 }  // namespace advisor

@@ -18,6 +18,10 @@ std::vector<Move> MovesBetween(const ModelSpec& model, const Topology& topology,
 // nodes leave, join or change.
 Placement CarryOver(const Topology& from, const Topology& to, const Placement& placement);
 
+// What engines must copy to get from `previous`, carried over, to `plan`; null: from the linear
+// placement, with which they start.
+std::vector<Move> MovesFrom(const Plan* previous, const Plan& plan);
+
 }  // namespace advisor
 
 #endif  // ADVISOR_CORE_SOLVER_MOVES_H_

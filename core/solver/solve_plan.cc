@@ -68,9 +68,7 @@ absl::StatusOr<Plan> SolvePlan(const Problem& problem, const Traffic& holdout,
   plan.time_limit_struck = result.termination == Termination::kTimeLimit;
   Succeed(previous, &plan);
   if (previous != nullptr) {
-    plan.moves = MovesBetween(plan.model, plan.topology,
-                              CarryOver(previous->topology, plan.topology, previous->placement),
-                              plan.placement);
+    plan.moves = MovesFrom(previous, plan);
   }
   ASSIGN_OR_RETURN(plan.predicted, Predict(plan, problem, holdout, params, result));
   return plan;
