@@ -1,6 +1,7 @@
 #include "client/ctl/table.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -104,6 +105,24 @@ std::string Table::ToText() const {
 std::string Percent(double ratio) { return absl::StrFormat("%.1f %%", 100 * ratio); }
 
 std::string FiguresTable(const std::vector<FiguresColumn>& columns) {
+  return FiguresRows(columns).ToText();
+}
+
+std::string Sparkline(const std::vector<double>& values) {
+  static constexpr const char* kBlocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  if (values.empty()) {
+    return "";
+  }
+  const auto [least, largest] = std::minmax_element(values.begin(), values.end());
+  const double range = *largest - *least;
+  std::string out;
+  for (const double value : values) {
+    out += kBlocks[range > 0 ? std::lround(7 * (value - *least) / range) : 0];
+  }
+  return out;
+}
+
+Table FiguresRows(const std::vector<FiguresColumn>& columns) {
   std::vector<std::string> titles = {""};
   for (const FiguresColumn& column : columns) {
     titles.push_back(column.title);
@@ -119,7 +138,7 @@ std::string FiguresTable(const std::vector<FiguresColumn>& columns) {
       table.AddRow(std::move(cells));
     }
   }
-  return table.ToText();
+  return table;
 }
 
 }  // namespace advisor::client

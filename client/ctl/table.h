@@ -14,6 +14,7 @@ class Table {
   explicit Table(std::vector<std::string> titles);
   void AddRow(std::vector<std::string> cells);  // as many as titles
   std::string ToText() const;
+  const std::vector<std::vector<std::string>>& rows() const { return rows_; }  // titles first
 
  private:
   std::vector<std::vector<std::string>> rows_;  // titles first
@@ -30,7 +31,11 @@ struct FiguresColumn {
   Figures spread = {};  // standard deviations, shown where `runs` > 1
   int runs = 1;
 };
-std::string FiguresTable(const std::vector<FiguresColumn>& columns);
+Table FiguresRows(const std::vector<FiguresColumn>& columns);
+std::string FiguresTable(const std::vector<FiguresColumn>& columns);  // as text
+
+// One block character a value, from the least to the largest: how values go along layers or time.
+std::string Sparkline(const std::vector<double>& values);
 
 }  // namespace advisor::client
 

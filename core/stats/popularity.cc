@@ -84,8 +84,8 @@ ExpertCounts CountExperts(const Traffic& traffic, PhaseFilter phase) {
   return counts;
 }
 
-std::vector<DomainCounts> CountExpertsByDomain(const Traffic& traffic, PhaseFilter phase) {
-  std::vector<DomainCounts> out;
+std::vector<DomainExpertCounts> CountExpertsByDomain(const Traffic& traffic, PhaseFilter phase) {
+  std::vector<DomainExpertCounts> out;
   for (const auto& [domain, requests] : ByDomain(traffic)) {
     out.push_back({domain, EmptyCounts(traffic.model)});
     for (const Request* r : requests) {
@@ -154,7 +154,7 @@ std::vector<double> CorrelationPerLayer(const ExpertCounts& a, const ExpertCount
   return PerLayer(a, b, Correlation);
 }
 
-std::vector<DomainPair> DomainSimilarity(absl::Span<const DomainCounts> domains) {
+std::vector<DomainPair> DomainSimilarity(absl::Span<const DomainExpertCounts> domains) {
   std::vector<DomainPair> pairs;
   for (int a = 0; a < static_cast<int>(domains.size()); ++a) {
     for (int b = a + 1; b < static_cast<int>(domains.size()); ++b) {
@@ -188,14 +188,14 @@ std::vector<DomainHalves> WithinDomainSimilarity(const Traffic& traffic, PhaseFi
 }
 
 double NearestDomainAccuracy(const Traffic& traffic, PhaseFilter phase) {
-  std::vector<DomainCounts> domains = CountExpertsByDomain(traffic, phase);
+  std::vector<DomainExpertCounts> domains = CountExpertsByDomain(traffic, phase);
   int own = 0;
   for (const Request& r : traffic.requests) {
     ExpertCounts counts = EmptyCounts(traffic.model);
     AddRequest(traffic.model, r, phase, counts);
     double best = -1;
     const std::string* nearest = nullptr;
-    for (DomainCounts& d : domains) {
+    for (DomainExpertCounts& d : domains) {
       const bool mine = d.domain == r.domain;
       if (mine) {
         d.counts.Add(counts, -1);
@@ -214,8 +214,10 @@ double NearestDomainAccuracy(const Traffic& traffic, PhaseFilter phase) {
 }
 
 std::vector<PhaseCorrelation> PhaseCorrelationByDomain(const Traffic& traffic) {
-  const std::vector<DomainCounts> prefill = CountExpertsByDomain(traffic, PhaseFilter::kPrefill);
-  const std::vector<DomainCounts> decode = CountExpertsByDomain(traffic, PhaseFilter::kDecode);
+  const std::vector<DomainExpertCounts> prefill =
+      CountExpertsByDomain(traffic, PhaseFilter::kPrefill);
+  const std::vector<DomainExpertCounts> decode =
+      CountExpertsByDomain(traffic, PhaseFilter::kDecode);
   std::vector<PhaseCorrelation> out;
   for (size_t d = 0; d < prefill.size(); ++d) {
     std::vector<double> per_layer = CorrelationPerLayer(prefill[d].counts, decode[d].counts);

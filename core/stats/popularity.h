@@ -38,7 +38,7 @@ class ExpertCounts {
   std::vector<double> cells_;
 };
 
-struct DomainCounts {
+struct DomainExpertCounts {
   std::string domain;
   ExpertCounts counts;
 };
@@ -49,7 +49,7 @@ void AddRequest(const ModelSpec& model, const Request& request, PhaseFilter phas
                 ExpertCounts& out);
 ExpertCounts CountExperts(const Traffic& traffic, PhaseFilter phase);
 // One entry per label, sorted by label.
-std::vector<DomainCounts> CountExpertsByDomain(const Traffic& traffic, PhaseFilter phase);
+std::vector<DomainExpertCounts> CountExpertsByDomain(const Traffic& traffic, PhaseFilter phase);
 
 // The primitives, each over one layer's counts. All are 0 where there is nothing to measure.
 double MaxOverMean(absl::Span<const double> counts);
@@ -77,7 +77,7 @@ struct DomainPair {
   std::vector<double> per_layer;
 };
 // Every pair of domains, in order of (a, b).
-std::vector<DomainPair> DomainSimilarity(absl::Span<const DomainCounts> domains);
+std::vector<DomainPair> DomainSimilarity(absl::Span<const DomainExpertCounts> domains);
 
 // Sampling noise of DomainSimilarity: each domain's requests are split at random into halves, and
 // the halves compared as two domains would be. Mean over layers, one entry per label, sorted by

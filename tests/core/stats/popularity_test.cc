@@ -76,7 +76,8 @@ TEST(PopularityTest, DomainsAreComparedLayerByLayer) {
   b.Add("c0", "code", 0, {{1, 0}});          // layer 0: (0, 1), layer 1: (1, 0)
   b.Add("c1", "code", 0, {{1, 1}});          // with c0 layer 0: (0, 2), layer 1: (1, 1)
   b.Add("l0", "law", 0, {{0, 0}, {1, 0}});   // layer 0: (1, 1), layer 1: (2, 0)
-  const std::vector<DomainCounts> domains = CountExpertsByDomain(b.traffic(), PhaseFilter::kAll);
+  const std::vector<DomainExpertCounts> domains =
+      CountExpertsByDomain(b.traffic(), PhaseFilter::kAll);
   ASSERT_EQ(domains.size(), 3u);
   EXPECT_EQ(domains[0].domain, "code");
   EXPECT_EQ(domains[2].domain, "math");

@@ -40,7 +40,7 @@ std::vector<int> Hottest(absl::Span<const double> counts, int top) {
 }
 
 // Overlap of the hottest tenth of the experts, mean over pairs of domains and layers.
-double Jaccard(const std::vector<DomainCounts>& domains) {
+double Jaccard(const std::vector<DomainExpertCounts>& domains) {
   const int top = (domains[0].counts.experts() + 5) / 10;
   std::vector<double> overlaps;
   for (size_t a = 0; a < domains.size(); ++a) {
@@ -68,20 +68,20 @@ double MedianLayer(const ExpertCounts& counts,
 }
 
 // Of the domains: the median.
-double MedianDomain(const std::vector<DomainCounts>& domains,
+double MedianDomain(const std::vector<DomainExpertCounts>& domains,
                     const std::function<double(absl::Span<const double>)>& figure) {
   std::vector<double> values;
-  for (const DomainCounts& domain : domains) {
+  for (const DomainExpertCounts& domain : domains) {
     values.push_back(MedianLayer(domain.counts, figure));
   }
   return Median(values);
 }
 
 // Mean over domains of a figure of each one's requests alone.
-double MeanDomain(const Traffic& traffic, const std::vector<DomainCounts>& domains,
+double MeanDomain(const Traffic& traffic, const std::vector<DomainExpertCounts>& domains,
                   const std::function<double(const Traffic&)>& figure) {
   std::vector<double> values;
-  for (const DomainCounts& domain : domains) {
+  for (const DomainExpertCounts& domain : domains) {
     values.push_back(figure(OnlyDomain(traffic, domain.domain)));
   }
   return Mean(values);
@@ -177,7 +177,7 @@ void Hold(const std::string& name, const std::function<double()>& figure, Figure
   open.erase(it);
 }
 
-void HoldSimilarity(const Traffic& traffic, const std::vector<DomainCounts>& domains,
+void HoldSimilarity(const Traffic& traffic, const std::vector<DomainExpertCounts>& domains,
                     Figures& open) {
   const std::vector<DomainPair> pairs = DomainSimilarity(domains);
   std::vector<double> cosines, first, deep;
@@ -211,7 +211,7 @@ void HoldSimilarity(const Traffic& traffic, const std::vector<DomainCounts>& dom
       "nearest", [&] { return NearestDomainAccuracy(traffic, kAll); }, open);
 }
 
-void HoldImbalance(const Traffic& traffic, const std::vector<DomainCounts>& domains,
+void HoldImbalance(const Traffic& traffic, const std::vector<DomainExpertCounts>& domains,
                    Figures& open) {
   const ExpertCounts pooled = CountExperts(traffic, kAll);
   Hold(
@@ -232,7 +232,7 @@ void HoldImbalance(const Traffic& traffic, const std::vector<DomainCounts>& doma
       open);
 }
 
-void HoldTokens(const Traffic& traffic, const std::vector<DomainCounts>& domains, Figures& open) {
+void HoldTokens(const Traffic& traffic, const std::vector<DomainExpertCounts>& domains, Figures& open) {
   const auto distinct = [](const Traffic& t) { return DistinctExperts(t, kAll, 32, 100, 1); };
   Hold(
       "neighbour_overlap", [&] { return Mean(TokenOverlapPerLayer(traffic, kAll)); }, open);
@@ -264,7 +264,7 @@ TEST_P(PresetTest, LooksLikeItsModel) {
   options->tokens = c.tokens;
   const absl::StatusOr<Traffic> traffic = Generate(*options);
   ASSERT_TRUE(traffic.ok()) << traffic.status();
-  const std::vector<DomainCounts> domains = CountExpertsByDomain(*traffic, kAll);
+  const std::vector<DomainExpertCounts> domains = CountExpertsByDomain(*traffic, kAll);
   Figures open = c.figures;
   HoldSimilarity(*traffic, domains, open);
   HoldImbalance(*traffic, domains, open);
