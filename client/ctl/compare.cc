@@ -11,11 +11,10 @@
 #include "client/ctl/command.h"
 #include "client/ctl/inputs.h"
 #include "client/ctl/options.h"
-#include "client/ctl/solve_watch.h"
 #include "client/ctl/table.h"
+#include "client/ctl/trial.h"
 #include "core/base/status_macros.h"
 #include "core/exec/thread_pool.h"
-#include "core/grouping/assigner.h"
 #include "core/io/deployment_file.h"
 #include "core/io/plan_file.h"
 #include "core/solver/solver.h"
@@ -76,20 +75,6 @@ FiguresColumn Summarise(const std::string& title, const std::vector<Figures>& ru
   return {title, mean, spread, static_cast<int>(runs.size())};
 }
 
-absl::StatusOr<Figures> SolveAndJudge(const Options& o, const Problem& problem,
-                                      const SolveParams& params, const Traffic& holdout,
-                                      ParallelFor& parallel) {
-  SolveWatch watch(absl::StrCat("solving ", ToString(params.method), ", seed ", params.seed),
-                   absl::InfiniteDuration());
-  SolveParams watched = params;
-  watched.should_stop = [&watch] { return watch.ShouldStop(); };
-  Traffic none;
-  none.model = holdout.model;
-  ASSIGN_OR_RETURN(const Plan plan, SolvePlan(problem, none, watched, nullptr, parallel));
-  return EvaluateWithBaseline(plan, holdout, AssignInOrder(plan, holdout),
-                              {PhaseOf(o.phase), DispatchOf(o.dispatch)});
-}
-
 void Print(const Options& o, const std::vector<FiguresColumn>& columns) {
   if (!o.json) {
     std::fputs(FiguresTable(columns).c_str(), stdout);
@@ -127,9 +112,11 @@ absl::Status Run(const Options& o) {
     std::vector<Figures> runs;
     for (int i = 0; i < o.seeds; ++i) {
       params.seed = o.flags.params.seed + i;
-      ASSIGN_OR_RETURN(const Figures figures,
-                       SolveAndJudge(o, problem, params, holdout, *parallel));
-      runs.push_back(figures);
+      ASSIGN_OR_RETURN(
+          const Trial trial,
+          SolveAndJudge(absl::StrCat("solving ", ToString(method), ", seed ", params.seed), problem,
+                        params, holdout, {PhaseOf(o.phase), DispatchOf(o.dispatch)}, *parallel));
+      runs.push_back(trial.figures);
     }
     columns.push_back(Summarise(ToString(method), runs));
   }

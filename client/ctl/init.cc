@@ -1,11 +1,11 @@
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <string>
 
 #include "absl/strings/str_format.h"
 #include "client/ctl/command.h"
+#include "client/ctl/inputs.h"
 #include "core/base/status_macros.h"
 #include "core/io/atomic_file.h"
 #include "core/io/deployment_file.h"
@@ -21,12 +21,6 @@ struct Options {
   int nodes = 4, gpus_per_node = 8;
   double extra_slots = 0;
 };
-
-// ceil(experts x (1 + x / 100) / GPUs).
-int SlotsPerGpu(int experts, double extra_percent, int gpus) {
-  const double slots = experts * (1 + extra_percent / 100) / gpus;
-  return static_cast<int>(std::ceil(slots - 1e-9));
-}
 
 // Traces rarely say what an expert weighs. For a model of the presets it is known; without it a
 // plan cannot say what its moves cost.

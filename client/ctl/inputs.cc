@@ -1,5 +1,6 @@
 #include "client/ctl/inputs.h"
 
+#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -11,12 +12,6 @@
 #include "core/solver/moves.h"
 
 namespace advisor::client {
-namespace {
-
-constexpr int kHoldoutStride = 5;
-
-}  // namespace
-
 absl::Status CheckSameShape(const std::string& trace_path, const ModelSpec& trace,
                             const std::string& path, const ModelSpec& model) {
   if (trace.moe_layers == model.moe_layers && trace.experts == model.experts &&
@@ -56,16 +51,21 @@ absl::StatusOr<Traffic> ReadTraces(const std::vector<std::string>& paths) {
   return all;
 }
 
-void SplitHoldout(Traffic all, Traffic* train, Traffic* holdout) {
+void SplitHoldout(Traffic all, int stride, Traffic* train, Traffic* holdout) {
   train->model = holdout->model = all.model;
   train->source = holdout->source = all.source;
   train->requests.clear();
   holdout->requests.clear();
   absl::flat_hash_map<std::string, int> position;
   for (Request& request : all.requests) {
-    const bool held = position[request.domain]++ % kHoldoutStride == kHoldoutStride - 1;
+    const bool held = position[request.domain]++ % stride == stride - 1;
     (held ? holdout : train)->requests.push_back(std::move(request));
   }
+}
+
+int SlotsPerGpu(int experts, double extra_percent, int gpus) {
+  const double slots = experts * (1 + extra_percent / 100) / gpus;
+  return static_cast<int>(std::ceil(slots - 1e-9));
 }
 
 Problem ProblemOf(const Deployment& deployment, Traffic traffic, const Plan* previous) {

@@ -22,9 +22,14 @@ absl::StatusOr<Traffic> ReadTraces(const std::vector<std::string>& paths);
 absl::Status CheckSameShape(const std::string& trace_path, const ModelSpec& trace,
                             const std::string& path, const ModelSpec& model);
 
-// Every fifth request of each domain, by its position among the requests of that domain, is held
-// out; both sides keep the order of `all`. What the solver's predictions are measured on.
-void SplitHoldout(Traffic all, Traffic* train, Traffic* holdout);
+// Every `stride`-th request of each domain, by its position among the requests of that domain, is
+// held out; both sides keep the order of `all`.
+void SplitHoldout(Traffic all, int stride, Traffic* train, Traffic* holdout);
+inline constexpr int kHalves = 2;  // where methods are judged
+inline constexpr int kFifths = 5;  // where a plan predicts: as much as can be is solved on
+
+// ceil(experts x (1 + extra_percent / 100) / gpus).
+int SlotsPerGpu(int experts, double extra_percent, int gpus);
 
 // What a deployment asks the solver, on `traffic`; to be repaired from `previous`, where that is
 // not null.

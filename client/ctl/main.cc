@@ -31,6 +31,7 @@ int Main(int argc, char** argv) {
   AddAssign(app, &action);
   AddEvaluate(app, &action);
   AddCompare(app, &action);
+  AddFrontier(app, &action);
   AddCharacterize(app, &action);
   AddInit(app, &action);
   AddSynth(app, &action);

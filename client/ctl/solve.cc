@@ -52,7 +52,7 @@ absl::StatusOr<Plan> SolveAndPredict(const Options& o, const Deployment& deploym
     SolveWatch watch("solving on four fifths, to predict", limit);
     params.should_stop = [&watch] { return watch.ShouldStop(); };
     Traffic train, holdout;
-    SplitHoldout(traffic, &train, &holdout);
+    SplitHoldout(traffic, kFifths, &train, &holdout);
     const Problem problem = ProblemOf(deployment, std::move(train), previous);
     ASSIGN_OR_RETURN(Plan plan, SolvePlan(problem, holdout, params, previous, parallel));
     predicted = std::move(plan.predicted);
