@@ -199,11 +199,37 @@ TEST_F(CommandsTest, CompareShowsMethodsSideBySide) {
     EXPECT_EQ(entry["seeds"], 2);
     EXPECT_TRUE(entry["figures"].contains("internode_bytes_per_token"));
     EXPECT_GE(entry["spread"]["gpu_load"]["mean"], 0);
+    EXPECT_EQ(entry["spread"]["tokens"], 0);  // all seeds are judged on the same requests
+    EXPECT_EQ(entry["domains"].size(), 3u);
+    EXPECT_TRUE(entry["domains"][0].contains("saving_ratio"));
+    EXPECT_EQ(entry["layers"].size(), 3u);
+    EXPECT_GE(entry["layers"][0]["gpu_load"], 1);
   }
   EXPECT_THAT(names,
               ::testing::ElementsAre("joint", "paper", "greedy-coactivation", "eplb", "linear"));
   EXPECT_EQ(methods.back()["method"], "linear");
   EXPECT_NEAR(methods.back()["figures"]["saving_ratio"].get<double>(), 0, 1e-12);
+}
+
+TEST_F(CommandsTest, ThePageOfCompareEscapesNamesAndShowsEveryMethod) {
+  ASSERT_OK_AND_ASSIGN(Traffic traffic, ReadTrace(holdout_));
+  for (Request& request : traffic.requests) {
+    request.domain += "</script><script>alert('domain')</script>";
+  }
+  ASSERT_TRUE(WriteTrace(holdout_, traffic).ok());
+  const std::string html = folder_.Path("page.html");
+  const ProcessResult result =
+      Ctl({"compare", "--deployment", deployment_, "--trace", train_, "--holdout", holdout_,
+           "--effort", "quick", "--seeds", "2", "--html", html});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("saving by domain"));
+  const std::string page = ReadFile(html);
+  EXPECT_THAT(page, ::testing::Not(HasSubstr("<script>alert")));
+  EXPECT_THAT(page, HasSubstr("\\u003cscript\\u003ealert('domain')"));
+  for (const char* text : {"greedy-coactivation", "\"note\":\"seed 2\"", "Saving by domain",
+                           "Saving by layer", "Before: linear", "After: joint", "layer 2"}) {
+    EXPECT_THAT(page, HasSubstr(text));
+  }
 }
 
 }  // namespace
