@@ -17,11 +17,10 @@
 
 #include "core/grouping/assigner.h"
 #include "core/solver/best_grouping.h"
+#include "core/solver/cluster_placement.h"
 #include "core/solver/expert_clusters.h"
-#include "core/solver/gpu_packing.h"
 #include "core/solver/grouping_model.h"
 #include "core/solver/home_assignment.h"
-#include "core/solver/local_copies.h"
 #include "core/solver/methods.h"
 
 namespace advisor {
@@ -49,11 +48,11 @@ class CoactivationMethod {
         params_(params),
         pool_(pool),
         share_(NodeShares(problem.topology)),
-        sizes_(FirstCopies(problem.topology, problem.model.experts)),
         clusters_(problem.model.moe_layers) {
+    const std::vector<int> sizes = FirstCopies(problem.topology, problem.model.experts);
     parallel.Run(problem.model.moe_layers, [&](int l) {
       clusters_[l] =
-          ClusterExperts(CoactivationOf(pool, l), problem.topology, sizes_, params.node_load_cap);
+          ClusterExperts(CoactivationOf(pool, l), problem.topology, sizes, params.node_load_cap);
     });
   }
 
@@ -79,8 +78,6 @@ class CoactivationMethod {
   }
 
  private:
-  enum class Copies { kFirst, kAll };
-
   ServeTable Serve(const SolveResult& result) const {
     return ServeTable(problem_.model, problem_.topology, result.placement, result.remote_choice);
   }
@@ -109,97 +106,19 @@ class CoactivationMethod {
     }
   }
 
-  // A copy serves its own node; a node without one sends to the first copy.
   void PlaceLayer(Copies copies, const std::vector<NodeId>& homes, int l,
                   SolveResult* result) const {
-    const Topology& topology = problem_.topology;
-    const int nodes = topology.node_count(), experts = problem_.model.experts;
-    const std::vector<double> demand = DemandOf(homes, l);
-    const std::vector<int> first_node = MatchClusters(demand, l);
-    std::vector<uint64_t> holders;
-    for (int n : first_node) {
-      holders.push_back(uint64_t{1} << n);
-    }
-    if (copies == Copies::kAll) {
-      holders = AddLocalCopies(pool_, l, homes, first_node, topology, params_.node_load_cap);
-    }
-    std::vector<double> served(size_t(nodes) * experts, 0);
-    for (int h = 0; h < nodes; ++h) {
-      for (int e = 0; e < experts; ++e) {
-        const bool local = holders[e] >> h & 1;
-        const int server = local ? h : first_node[e];
-        served[size_t(server) * experts + e] += demand[size_t(h) * experts + e];
-        if (!local) {
-          result->remote_choice.row(LayerId(l), NodeId(h))[e] = static_cast<int16_t>(server);
-        }
-      }
-    }
-    const std::vector<int16_t> row = PackGpus(topology, holders, served);
-    std::copy(row.begin(), row.end(), result->placement.row(LayerId(l)).begin());
-  }
-
-  // Activations by home and expert, [nodes, experts], in token weight.
-  std::vector<double> DemandOf(const std::vector<NodeId>& homes, int l) const {
-    const int experts = problem_.model.experts, top_k = problem_.model.top_k;
-    std::vector<double> demand(share_.size() * experts, 0);
-    for (const PooledToken& token : pool_.tokens) {
-      double* row = &demand[size_t(homes[token.request].value()) * experts];
-      for (int i = 0; i < top_k; ++i) {
-        row[token.experts[size_t(l) * top_k + i]] += token.weight;
-      }
-    }
-    for (size_t r = 0; r < homes.size(); ++r) {
-      double* row = &demand[size_t(homes[r].value()) * experts];
-      for (int e = 0; pool_.lone_weight[r] > 0 && e < experts; ++e) {
-        row[e] += double(pool_.lone_weight[r]) * pool_.requests[r]->counts[size_t(l) * experts + e];
-      }
-    }
-    return demand;
-  }
-
-  // The node of every expert when the layer's clusters are exchanged between nodes of one shape
-  // while that raises the demand served at home.
-  std::vector<int> MatchClusters(const std::vector<double>& demand, int l) const {
-    const int nodes = problem_.topology.node_count(), experts = problem_.model.experts;
-    std::vector<double> wish(size_t(nodes) * nodes, 0);  // [cluster, node]
-    for (int e = 0; e < experts; ++e) {
-      for (int n = 0; n < nodes; ++n) {
-        wish[size_t(clusters_[l][e]) * nodes + n] += demand[size_t(n) * experts + e];
-      }
-    }
-    std::vector<int> node_of(nodes);
-    std::iota(node_of.begin(), node_of.end(), 0);
-    for (bool any = true; any;) {
-      any = false;
-      for (int a = 0; a < nodes; ++a) {
-        for (int b = a + 1; b < nodes; ++b) {
-          const auto at = [&](int c, int n) { return wish[size_t(c) * nodes + n]; };
-          const double gain =
-              at(a, node_of[b]) + at(b, node_of[a]) - at(a, node_of[a]) - at(b, node_of[b]);
-          if (gain > 1e-6 && sizes_[a] == sizes_[b] && SameShape(a, b)) {
-            std::swap(node_of[a], node_of[b]);
-            any = true;
-          }
-        }
-      }
-    }
-    std::vector<int> first_node;
-    for (int c : clusters_[l]) {
-      first_node.push_back(node_of[c]);
-    }
-    return first_node;
-  }
-
-  bool SameShape(int a, int b) const {
-    const std::vector<NodeSpec>& nodes = problem_.topology.nodes();
-    return nodes[a].gpus == nodes[b].gpus && nodes[a].slots_per_gpu == nodes[b].slots_per_gpu;
+    const ClusterPlacement placed = PlaceClusters(pool_, l, homes, clusters_[l], problem_.topology,
+                                                  copies, params_.node_load_cap);
+    std::copy(placed.row.begin(), placed.row.end(), result->placement.row(LayerId(l)).begin());
+    std::copy(placed.choice.begin(), placed.choice.end(),
+              result->remote_choice.row(LayerId(l), NodeId(0)).begin());
   }
 
   const Problem& problem_;
   const SolveParams& params_;
   const TokenPool& pool_;
   const std::vector<double> share_;
-  const std::vector<int> sizes_;            // [nodes] first copies
   std::vector<std::vector<int>> clusters_;  // [layers, experts], cluster c sized for node c
 };
 

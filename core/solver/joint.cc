@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "core/grouping/assigner.h"
@@ -13,6 +14,7 @@
 #include "core/solver/load_leveling.h"
 #include "core/solver/methods.h"
 #include "core/solver/request_clusters.h"
+#include "core/solver/start_rows.h"
 
 namespace advisor {
 namespace {
@@ -52,9 +54,10 @@ constexpr double kLevel = 1.003;
 constexpr double kMovePrice = 0.0005;
 // Under a move budget the search stays near the plan in force.
 constexpr AnnealSchedule kRepairSchedule = {0.0005, 0.00005, 1, 20, 0};
+// Temperatures as shares of what one expert's tokens weigh on the mean, which is what a move stirs.
 // Hotter starts spend the work on moves that are undone later, colder ones settle too soon.
-constexpr AnnealSchedule kFreshSchedule = {0.006, 0.0001, 0.3, 20, 0};
-constexpr AnnealSchedule kWarmSchedule = {0.003, 0.0001, 0.3, 20, 0};
+constexpr AnnealSchedule kFreshSchedule = {0.064, 0.001, 0.3, 20, 0};
+constexpr AnnealSchedule kWarmSchedule = {0.032, 0.001, 0.3, 20, 0};
 
 // A placement in the making with the homes that it was made for.
 struct Draft {
@@ -77,10 +80,14 @@ class JointSearch {
   bool Repairs() const { return problem_.in_force.has_value() && params_.max_moved_fraction < 1; }
   std::vector<int> ProbeLayers() const;
   Draft StartDraft() const;
-  Draft BestStart();
+  Draft FirstDraft();
+  Draft BestStart(const Draft& first);
+  Draft Search(Draft draft);
   void Place(Draft& draft, absl::Span<const int> layers, double share_of_work, From from);
-  double PlaceLayer(Draft& draft, LayerId l, int64_t work, From from, Rng rng,
-                    int64_t* iterations) const;
+  double PlaceLayer(Draft& draft, LayerId l, int64_t work, From from, Rng rng, int64_t* iterations);
+  void Keep(const LayerState& layer, absl::Span<int16_t> row, absl::Span<int16_t> choice,
+            double* least) const;
+  AnnealSchedule ScheduleOf(From from, int64_t work) const;
   void Rehome(Draft& draft, absl::Span<const int> layers) const;
   SolveResult Finish(const Draft& draft);
   LayerLimits Limits() const;
@@ -100,6 +107,7 @@ class JointSearch {
   std::vector<double> share_;
   TokenPool pool_;
   std::vector<int> all_layers_;
+  std::optional<StartRows> starts_;
   int64_t iterations_ = 0;
   uint64_t placements_ = 0;
 };
@@ -118,6 +126,7 @@ JointSearch::JointSearch(const Problem& problem, const SolveParams& params, Para
   options.max_tokens = budget_.max_tokens;
   pool_ = MakeTokenPool(problem.traffic, {}, options);
   std::iota(all_layers_.begin(), all_layers_.end(), 0);
+  starts_.emplace(pool_, problem.topology, params.node_load_cap);
 }
 
 std::vector<int> JointSearch::ProbeLayers() const {
@@ -171,47 +180,63 @@ std::vector<int16_t> JointSearch::StartByLoad(const LayerTraffic& traffic) const
   return EplbRow(problem_.model, problem_.topology, load);
 }
 
-// Returns the layer's cost. An early stop never leaves a layer worse than it was.
-double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, From from, Rng rng,
-                               int64_t* iterations) const {
-  const LayerTraffic traffic =
-      GatherLayer(pool_, l.value(), draft.homes, problem_.topology.node_count());
-  LayerLimits limits = Limits();
-  limits.move_price = Repairs() ? kMovePrice * double(traffic.visit_weight) : 0;
-  AnnealSchedule schedule = Repairs()              ? kRepairSchedule
-                            : from == From::kDraft ? kWarmSchedule
-                                                   : kFreshSchedule;
+AnnealSchedule JointSearch::ScheduleOf(From from, int64_t work) const {
+  AnnealSchedule schedule = kRepairSchedule;
+  if (!Repairs()) {
+    schedule = from == From::kDraft ? kWarmSchedule : kFreshSchedule;
+    const double expert = double(problem_.model.top_k) / problem_.model.experts;
+    schedule.hot *= expert;
+    schedule.cold *= expert;
+  }
   schedule.work = work;
   if (params_.objective == Objective::kBalance) {
     schedule.last_load_price = 100;
   }
+  return schedule;
+}
+
+// Returns the layer's cost. Whatever the work, and wherever a stop strikes, it is no more than that
+// of the layer's start and of what the draft had.
+double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, From from, Rng rng,
+                               int64_t* iterations) {
+  const LayerTraffic traffic =
+      GatherLayer(pool_, l.value(), draft.homes, problem_.topology.node_count());
+  const AnnealSchedule schedule = ScheduleOf(from, work);
+  LayerLimits limits = Limits();
+  limits.move_price = Repairs() ? kMovePrice * double(traffic.visit_weight) : 0;
   limits.load_price = schedule.last_load_price;
   LayerState layer(traffic, problem_.topology, limits);
   const absl::Span<int16_t> row = draft.placement.row(l), choice = LayerChoice(draft, l);
   layer.Reset(row, choice);
-  const double before = layer.Cost();
-  if (from == From::kScratch && !Repairs()) {
-    layer.Reset(params_.objective == Objective::kBalance
-                    ? StartByLoad(traffic)
-                    : StartByDemand(traffic, problem_.topology),
-                {});
+  double least = layer.Cost();
+  const bool balance = params_.objective == Objective::kBalance;
+  if (balance && !Repairs()) {
+    layer.Reset(StartByLoad(traffic), {});
+  } else if (from == From::kScratch && !Repairs()) {
+    starts_->ResetToCheapest(l.value(), draft.homes, layer);
+    Keep(layer, row, choice, &least);
   }
   if (Repairs()) {
     layer.SetInForce(problem_.in_force->row(l));
+    least = layer.Cost();
   }
-  if (params_.objective == Objective::kBalance) {
-    *iterations = LevelLoads(layer, params_.should_stop);
-  } else {
-    *iterations = Anneal(layer, schedule, rng, params_.should_stop);
+  *iterations = balance ? LevelLoads(layer, params_.should_stop)
+                        : Anneal(layer, schedule, rng, params_.should_stop);
+  Keep(layer, row, choice, &least);
+  return least;
+}
+
+// Takes the layer as it is searched when it costs less.
+void JointSearch::Keep(const LayerState& layer, absl::Span<int16_t> row, absl::Span<int16_t> choice,
+                       double* least) const {
+  if (layer.Cost() > *least) {
+    return;
   }
-  if (layer.Cost() <= before || !Stopped()) {
-    const std::vector<int16_t> found =
-        Repairs() ? std::vector<int16_t>(layer.row().begin(), layer.row().end()) : LevelGpus(layer);
-    std::copy(found.begin(), found.end(), row.begin());
-    layer.ExportChoice(choice);
-    return layer.Cost();
-  }
-  return before;
+  *least = layer.Cost();
+  const std::vector<int16_t> found =
+      Repairs() ? std::vector<int16_t>(layer.row().begin(), layer.row().end()) : LevelGpus(layer);
+  std::copy(found.begin(), found.end(), row.begin());
+  layer.ExportChoice(choice);
 }
 
 void JointSearch::Place(Draft& draft, absl::Span<const int> layers, double share_of_work,
@@ -242,13 +267,24 @@ void JointSearch::Rehome(Draft& draft, absl::Span<const int> layers) const {
   draft.homes = AssignBalanced(cost, pool_.demand, share_, kHomeSlack);
 }
 
+// Every layer at its start for homes by domain, then homes for that: a whole plan to fall back on
+// before anything is searched. No stop cuts it short: it is cheap, and the linear placement saves
+// nothing.
+Draft JointSearch::FirstDraft() {
+  Draft draft = StartDraft();
+  draft.homes = HomesByDomain(pool_, share_);
+  Place(draft, all_layers_, 0, From::kScratch);
+  Rehome(draft, all_layers_);
+  return draft;
+}
+
 // Every start is placed and re-homed on a few layers; the cheapest is kept.
-Draft JointSearch::BestStart() {
+Draft JointSearch::BestStart(const Draft& first) {
   const std::vector<int> probe = ProbeLayers();
   const Signatures signatures = MakeSignatures(pool_, probe);
   Draft best;
-  for (int i = 0; i <= budget_.kmeans_starts; ++i) {
-    Draft draft = StartDraft();
+  for (int i = 0; i <= budget_.kmeans_starts && !Stopped(); ++i) {
+    Draft draft = first;
     draft.homes = i == 0 ? HomesByDomain(pool_, share_)
                          : HomesByKMeans(pool_, signatures, share_, rng_.Fork(1000 + i));
     Place(draft, probe, budget_.round, From::kScratch);
@@ -257,11 +293,18 @@ Draft JointSearch::BestStart() {
     if (best.homes.empty() || draft.cost < best.cost) {
       best = std::move(draft);
     }
-    if (Stopped()) {
-      break;
-    }
   }
-  return best;
+  return Stopped() ? first : best;
+}
+
+// Places and re-homes all layers in turn; the last placement gets a full share of the work.
+Draft JointSearch::Search(Draft draft) {
+  for (int round = 0; round < budget_.rounds && !Stopped(); ++round) {
+    Place(draft, all_layers_, budget_.round, From::kScratch);
+    Rehome(draft, all_layers_);
+  }
+  Place(draft, all_layers_, 1, From::kScratch);
+  return draft;
 }
 
 SolveResult JointSearch::Run() {
@@ -270,23 +313,18 @@ SolveResult JointSearch::Run() {
   if (pool_.tokens.empty() && no_sums) {
     return Finish(StartDraft());
   }
-  Draft draft;
-  const bool balance = params_.objective == Objective::kBalance;
   if (Repairs()) {
-    draft = StartDraft();
+    Draft draft = StartDraft();
     Rehome(draft, all_layers_);
-  } else if (balance) {  // homes hardly matter
-    draft = StartDraft();
+    return Finish(Search(std::move(draft)));
+  }
+  if (params_.objective == Objective::kBalance) {  // homes hardly matter
+    Draft draft = StartDraft();
     draft.homes = HomesByDomain(pool_, share_);
-  } else {
-    draft = BestStart();
+    Place(draft, all_layers_, 1, From::kScratch);
+    return Finish(draft);
   }
-  for (int round = 0; !balance && round < budget_.rounds && !Stopped(); ++round) {
-    Place(draft, all_layers_, budget_.round, From::kScratch);
-    Rehome(draft, all_layers_);
-  }
-  Place(draft, all_layers_, 1, Stopped() ? From::kDraft : From::kScratch);
-  return Finish(draft);
+  return Finish(Search(BestStart(FirstDraft())));
 }
 
 // Experts that stay on a GPU keep the slot they had there; the rest fill the free slots in order.
