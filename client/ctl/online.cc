@@ -76,7 +76,10 @@ std::string BytesText(double bytes) {
     bytes /= 1000;
     ++unit;
   }
-  return bytes == 0 ? "-" : absl::StrFormat(unit == 0 ? "%.0f %s" : "%.1f %s", bytes, units[unit]);
+  if (bytes == 0) {
+    return "-";
+  }
+  return absl::StrFormat("%.*f %s", unit == 0 ? 0 : 1, bytes, units[unit]);
 }
 
 std::string AgeText(double seconds) {
