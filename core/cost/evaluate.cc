@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
+#include "core/cost/latency.h"
 #include "core/model/deployment.h"
 
 namespace advisor {
@@ -261,7 +262,8 @@ absl::StatusOr<Figures> Evaluate(const Plan& plan, const Traffic& traffic,
   out.tokens = tokens.known;
   out.home_token_max_over_mean = MaxOverMeanPerGpu(plan.topology, tokens.on_node);
   double visits = 0, messages = 0, remote = 0, activations = 0;
-  for (const LayerFigures& layer : PlayLayers(plan, traffic, homes, options)) {
+  const std::vector<LayerFigures> played = PlayLayers(plan, traffic, homes, options);
+  for (const LayerFigures& layer : played) {
     visits += layer.visits;
     messages += layer.largest_message / layers;
     remote += layer.remote_activations;
@@ -276,6 +278,13 @@ absl::StatusOr<Figures> Evaluate(const Plan& plan, const Traffic& traffic,
     out.internode_bytes_per_token = per_token * plan.model.BytesPerVisit();
     out.max_pair_message = messages / (tokens.known_weighted / nodes);
   }
+  if (options.time_model.has_value()) {
+    if (const auto estimate = EstimateStep(played, tokens.known_weighted, plan.model,
+                                           plan.topology, *options.time_model)) {
+      out.modelled_moe_ms_per_step = estimate->moe_ms;
+      out.modelled_gpu_utilisation = estimate->gpu_utilisation;
+    }
+  }
   return out;
 }
 
@@ -284,7 +293,10 @@ absl::StatusOr<Figures> EvaluateWithBaseline(const Plan& plan, const Traffic& tr
                                              const EvaluateOptions& options) {
   ASSIGN_OR_RETURN(Figures out, Evaluate(plan, traffic, homes, options));
   ASSIGN_OR_RETURN(const Figures base,
-                   EvaluateLinearBaseline(plan.model, plan.topology, traffic, options.phase));
+                   EvaluateLinearBaseline(plan.model, plan.topology, traffic, options.phase,
+                                          options.time_model));
+  out.modelled_baseline_moe_ms_per_step = base.modelled_moe_ms_per_step;
+  out.modelled_baseline_gpu_utilisation = base.modelled_gpu_utilisation;
   // Bytes are visits times a constant of the model, which may be unknown (hidden_size 0): visits
   // give the same ratio.
   if (base.remote_visits_per_token_layer.value_or(0) > 0) {
@@ -298,14 +310,15 @@ absl::StatusOr<Figures> EvaluateWithBaseline(const Plan& plan, const Traffic& tr
 }
 
 absl::StatusOr<Figures> EvaluateLinearBaseline(const ModelSpec& model, const Topology& topology,
-                                               const Traffic& traffic, PhaseFilter phase) {
+                                               const Traffic& traffic, PhaseFilter phase,
+                                               const std::optional<TimeModel>& time_model) {
   RETURN_IF_ERROR(ValidateCapacity(model, topology));
   Plan linear;
   linear.model = model;
   linear.topology = topology;
   linear.placement = LinearPlacement(model, topology);
   const std::vector<NodeId> homes = DealRoundRobin(traffic.requests.size(), topology.node_count());
-  return Evaluate(linear, traffic, homes, {phase, Dispatch::kTable});
+  return Evaluate(linear, traffic, homes, {phase, Dispatch::kTable, time_model});
 }
 
 std::vector<NodeId> DealRoundRobin(size_t requests, int nodes) {

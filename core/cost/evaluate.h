@@ -1,10 +1,12 @@
 #ifndef ADVISOR_CORE_COST_EVALUATE_H_
 #define ADVISOR_CORE_COST_EVALUATE_H_
 
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "core/model/deployment.h"
 #include "core/model/figures.h"
 #include "core/model/phase.h"
 #include "core/model/plan.h"
@@ -22,6 +24,7 @@ enum class Dispatch {
 struct EvaluateOptions {
   PhaseFilter phase = PhaseFilter::kDecode;
   Dispatch dispatch = Dispatch::kTable;
+  std::optional<TimeModel> time_model = {};  // set: the figures have its estimates
 };
 
 // One layer of Evaluate(), in tokens and activations of the phase judged, times the requests'
@@ -57,7 +60,8 @@ absl::StatusOr<Figures> EvaluateWithBaseline(const Plan& plan, const Traffic& tr
 
 // The baseline's own figures on the same requests (table dispatch).
 absl::StatusOr<Figures> EvaluateLinearBaseline(const ModelSpec& model, const Topology& topology,
-                                               const Traffic& traffic, PhaseFilter phase);
+                                               const Traffic& traffic, PhaseFilter phase,
+                                               const std::optional<TimeModel>& time_model = {});
 
 // The i-th request on node i modulo nodes.
 std::vector<NodeId> DealRoundRobin(size_t requests, int nodes);

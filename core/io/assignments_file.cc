@@ -30,7 +30,7 @@ absl::StatusOr<std::vector<Assignment>> ReadAssignments(const std::string& path)
     int node = 0;
     fields.ReadString("request_id", &assignment.request_id, true);
     fields.ReadInt("node", 0, kMaxNodes - 1, &node, true);
-    fields.ReadInt("microbatch", 0, 15, &assignment.microbatch);
+    fields.ReadInt("microbatch", 0, kMaxMicrobatches - 1, &assignment.microbatch);
     RETURN_IF_ERROR(fields.status());
     if (!seen.insert(assignment.request_id).second) {
       fields.Fail("request_id",
@@ -79,6 +79,23 @@ absl::StatusOr<std::vector<NodeId>> HomesOf(const Traffic& traffic,
     homes.push_back(it->second);
   }
   return homes;
+}
+
+std::optional<std::vector<int>> MicrobatchesOf(const Traffic& traffic,
+                                               absl::Span<const Assignment> assignments) {
+  absl::flat_hash_map<std::string, int> microbatch_of;
+  for (const Assignment& assignment : assignments) {
+    microbatch_of[assignment.request_id] = assignment.microbatch;
+  }
+  std::vector<int> microbatches;
+  microbatches.reserve(traffic.requests.size());
+  for (const Request& request : traffic.requests) {
+    microbatches.push_back(microbatch_of.at(request.id));
+    if (microbatches.back() < 0) {
+      return std::nullopt;
+    }
+  }
+  return microbatches;
 }
 
 }  // namespace advisor

@@ -1,6 +1,7 @@
 #ifndef ADVISOR_CORE_IO_ASSIGNMENTS_FILE_H_
 #define ADVISOR_CORE_IO_ASSIGNMENTS_FILE_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,11 @@ absl::Status WriteAssignments(const std::string& path, absl::Span<const Assignme
 // INVALID_ARGUMENT a node outside 0 .. nodes - 1.
 absl::StatusOr<std::vector<NodeId>> HomesOf(const Traffic& traffic,
                                             absl::Span<const Assignment> assignments, int nodes);
+
+// Microbatches in the order of traffic.requests, all of which must be assigned; unset where one
+// does not state it.
+std::optional<std::vector<int>> MicrobatchesOf(const Traffic& traffic,
+                                               absl::Span<const Assignment> assignments);
 
 }  // namespace advisor
 

@@ -43,6 +43,7 @@ TimeModel ReadTimeModel(StrictMap map) {
   map.ReadDouble("internode_gbytes_per_s", kSmallest, kLargest, &time.internode_gbytes_per_s, true);
   map.ReadDouble("intranode_gbytes_per_s", kSmallest, kLargest, &time.intranode_gbytes_per_s, true);
   map.ReadDouble("expert_ns_per_token", kSmallest, kLargest, &time.expert_ns_per_token, true);
+  map.ReadInt("tokens_per_gpu", 1, kMaxTokensPerGpu, &time.tokens_per_gpu);
   return time;
 }
 
@@ -61,7 +62,7 @@ absl::StatusOr<Deployment> ReadFields(StrictMap root) {
   ReadModelFields(model, &d.model);
   StrictMap topology_map = root.ReadMap("topology", true);
   absl::StatusOr<Topology> topology = ReadTopology(topology_map);
-  root.ReadInt("microbatches", 1, 16, &d.microbatches);
+  root.ReadInt("microbatches", 1, kMaxMicrobatches, &d.microbatches);
   if (root.Has("time_model")) {
     d.time_model = ReadTimeModel(root.ReadMap("time_model"));
   }
@@ -139,6 +140,7 @@ std::string DeploymentToYaml(const Deployment& d) {
     out << YAML::Key << "intranode_gbytes_per_s" << YAML::Value
         << d.time_model->intranode_gbytes_per_s;
     out << YAML::Key << "expert_ns_per_token" << YAML::Value << d.time_model->expert_ns_per_token;
+    out << YAML::Key << "tokens_per_gpu" << YAML::Value << d.time_model->tokens_per_gpu;
     out << YAML::EndMap;
   }
   out << YAML::EndMap;

@@ -55,6 +55,10 @@ nlohmann::ordered_json FiguresObject(const Figures& f) {
   AddOptional(out, "saving_ratio", f.saving_ratio);
   AddOptional(out, "remote_activation_saving_ratio", f.remote_activation_saving_ratio);
   AddOptional(out, "distinct_experts_per_microbatch", f.distinct_experts_per_microbatch);
+  AddOptional(out, "modelled_moe_ms_per_step", f.modelled_moe_ms_per_step);
+  AddOptional(out, "modelled_gpu_utilisation", f.modelled_gpu_utilisation);
+  AddOptional(out, "modelled_baseline_moe_ms_per_step", f.modelled_baseline_moe_ms_per_step);
+  AddOptional(out, "modelled_baseline_gpu_utilisation", f.modelled_baseline_gpu_utilisation);
   return out;
 }
 
@@ -71,6 +75,12 @@ Figures ReadFigures(JsonObject& object) {
   ReadOptional(object, "saving_ratio", &f.saving_ratio);
   ReadOptional(object, "remote_activation_saving_ratio", &f.remote_activation_saving_ratio);
   ReadOptional(object, "distinct_experts_per_microbatch", &f.distinct_experts_per_microbatch);
+  ReadOptional(object, "modelled_moe_ms_per_step", &f.modelled_moe_ms_per_step);
+  ReadOptional(object, "modelled_gpu_utilisation", &f.modelled_gpu_utilisation);
+  ReadOptional(object, "modelled_baseline_moe_ms_per_step",
+               &f.modelled_baseline_moe_ms_per_step);
+  ReadOptional(object, "modelled_baseline_gpu_utilisation",
+               &f.modelled_baseline_gpu_utilisation);
   return f;
 }
 
@@ -110,6 +120,7 @@ nlohmann::ordered_json BoundsObject(const Bounds& b) {
   if (b.gpu_load_mean.has_value()) {
     out["gpu_load"] = {{"mean", *b.gpu_load_mean}};
   }
+  AddOptional(out, "modelled_moe_ms_per_step", b.modelled_moe_ms_per_step);
   AddOptional(out, "gap_ratio", b.gap_ratio);
   return out;
 }
@@ -125,6 +136,7 @@ Bounds ReadBounds(JsonObject& object) {
   if (object.Has("gpu_load")) {
     b.gpu_load_mean = ReadMeanWorst(object, "gpu_load").mean;
   }
+  ReadOptional(object, "modelled_moe_ms_per_step", &b.modelled_moe_ms_per_step);
   ReadOptional(object, "gap_ratio", &b.gap_ratio);
   return b;
 }

@@ -78,7 +78,8 @@ OrderedJson GroupingObject(const Grouping& g) {
           {"mean_decode_tokens", g.mean_decode_tokens},
           {"load_slack", g.load_slack},
           {"load_slack_requests", g.load_slack_requests},
-          {"load_price", g.load_price}};
+          {"load_price", g.load_price},
+          {"microbatches", g.microbatches}};
 }
 
 OrderedJson MovesArray(const std::vector<Move>& moves) {
@@ -203,6 +204,7 @@ absl::Status ReadGrouping(JsonObject object, Grouping* g) {
   ReadFloat(object, "load_slack", &g->load_slack);
   ReadFloat(object, "load_slack_requests", &g->load_slack_requests);
   ReadFloat(object, "load_price", &g->load_price);
+  object.ReadInt("microbatches", 1, kMaxMicrobatches, &g->microbatches);
   return object.status();
 }
 

@@ -41,14 +41,18 @@ absl::Status Validate(const Deployment& d) {
     return absl::InvalidArgumentError("topology has no nodes");
   }
   RETURN_IF_ERROR(ValidateCapacity(d.model, d.topology));
-  if (d.microbatches < 1 || d.microbatches > 16) {
+  if (d.microbatches < 1 || d.microbatches > kMaxMicrobatches) {
     return absl::InvalidArgumentError(
-        absl::StrFormat("microbatches is %d, must be 1 .. 16", d.microbatches));
+        absl::StrFormat("microbatches is %d, must be 1 .. %d", d.microbatches, kMaxMicrobatches));
   }
   if (d.time_model.has_value()) {
     const TimeModel& t = *d.time_model;
     if (!(t.internode_gbytes_per_s > 0) || !(t.intranode_gbytes_per_s > 0) || !(t.expert_ns_per_token > 0)) {
       return absl::InvalidArgumentError("time_model: every value must be greater than 0");
+    }
+    if (t.tokens_per_gpu < 1 || t.tokens_per_gpu > kMaxTokensPerGpu) {
+      return absl::InvalidArgumentError(absl::StrFormat("time_model.tokens_per_gpu is %d, must be 1 .. %d",
+                                                        t.tokens_per_gpu, kMaxTokensPerGpu));
     }
   }
   return absl::OkStatus();

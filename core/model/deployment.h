@@ -15,11 +15,14 @@ namespace advisor {
 enum class Mode { kAdvisory, kActive };
 constexpr const char* ToString(Mode mode) { return mode == Mode::kActive ? "active" : "advisory"; }
 
+inline constexpr int kMaxTokensPerGpu = 1 << 20;
+
 // What a link and a GPU cost, for the latency objective and its estimates.
 struct TimeModel {
   double internode_gbytes_per_s = 0;   // per node, each way, > 0
   double intranode_gbytes_per_s = 0;   // per GPU, > 0
   double expert_ns_per_token = 0;      // one token through one expert on one GPU, > 0
+  int tokens_per_gpu = 64;             // of one decode step, for the estimates, 1 .. kMaxTokensPerGpu
   friend bool operator==(const TimeModel&, const TimeModel&) = default;
 };
 
@@ -30,7 +33,7 @@ struct Deployment {
   PhaseFilter phase = PhaseFilter::kAll;     // which traffic the pool serves
   ModelSpec model;
   Topology topology;
-  int microbatches = 1;                      // per node, 1 .. 16
+  int microbatches = 1;                      // per node, 1 .. kMaxMicrobatches
   std::optional<TimeModel> time_model;
 };
 

@@ -41,6 +41,7 @@ struct ModelSpec {
 inline constexpr int kMaxMoeLayers = 256;   // limits are listed in README, "Limits"
 inline constexpr int kMaxExperts = 1024;
 inline constexpr int kMaxTopK = 64;
+inline constexpr int kMaxMicrobatches = 16;
 
 // INVALID_ARGUMENT naming the first key whose value is out of range, with the value and the limit.
 absl::Status Validate(const ModelSpec& model);

@@ -41,6 +41,7 @@ struct Grouping {
   // Added to the cost of a node whose load is a whole allowance ahead of its fair part (taken off one that is behind), in
   // proportion: requests that lose least by it give way before a node is full.
   float load_price = 0;
+  int microbatches = 1;                   // per node, 1 .. kMaxMicrobatches: see core/grouping/microbatcher.h
   bool empty() const { return nodes == 0; }
   friend bool operator==(const Grouping&, const Grouping&) = default;
 };
@@ -62,6 +63,7 @@ struct Bounds {
   std::optional<double> remote_activation_ratio;
   std::optional<double> node_load_mean;
   std::optional<double> gpu_load_mean;
+  std::optional<double> modelled_moe_ms_per_step;  // where a time model is given
   std::optional<double> gap_ratio;        // (objective - its bound) / objective, for the objective minimised
   friend bool operator==(const Bounds&, const Bounds&) = default;
 };

@@ -123,6 +123,18 @@ v1::Figures ToProto(const Figures& figures) {
   if (figures.distinct_experts_per_microbatch) {
     out.set_distinct_experts_per_microbatch(*figures.distinct_experts_per_microbatch);
   }
+  if (figures.modelled_moe_ms_per_step) {
+    out.set_modelled_moe_ms_per_step(*figures.modelled_moe_ms_per_step);
+  }
+  if (figures.modelled_gpu_utilisation) {
+    out.set_modelled_gpu_utilisation(*figures.modelled_gpu_utilisation);
+  }
+  if (figures.modelled_baseline_moe_ms_per_step) {
+    out.set_modelled_baseline_moe_ms_per_step(*figures.modelled_baseline_moe_ms_per_step);
+  }
+  if (figures.modelled_baseline_gpu_utilisation) {
+    out.set_modelled_baseline_gpu_utilisation(*figures.modelled_baseline_gpu_utilisation);
+  }
   return out;
 }
 
@@ -151,6 +163,18 @@ Figures FromProto(const v1::Figures& figures) {
   }
   if (figures.has_distinct_experts_per_microbatch()) {
     out.distinct_experts_per_microbatch = figures.distinct_experts_per_microbatch();
+  }
+  if (figures.has_modelled_moe_ms_per_step()) {
+    out.modelled_moe_ms_per_step = figures.modelled_moe_ms_per_step();
+  }
+  if (figures.has_modelled_gpu_utilisation()) {
+    out.modelled_gpu_utilisation = figures.modelled_gpu_utilisation();
+  }
+  if (figures.has_modelled_baseline_moe_ms_per_step()) {
+    out.modelled_baseline_moe_ms_per_step = figures.modelled_baseline_moe_ms_per_step();
+  }
+  if (figures.has_modelled_baseline_gpu_utilisation()) {
+    out.modelled_baseline_gpu_utilisation = figures.modelled_baseline_gpu_utilisation();
   }
   return out;
 }

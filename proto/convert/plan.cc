@@ -361,6 +361,7 @@ v1::GroupingUpdate ToProto(const GroupingUpdate& update) {
   out.set_load_slack(g.load_slack);
   out.set_load_slack_requests(g.load_slack_requests);
   out.set_load_price(g.load_price);
+  out.set_microbatches(g.microbatches);
   return out;
 }
 
@@ -392,6 +393,8 @@ absl::StatusOr<DecodedGrouping> FromProto(const v1::GroupingUpdate& update) {
   g.load_slack = update.load_slack();
   g.load_slack_requests = update.load_slack_requests();
   g.load_price = update.load_price();
+  g.microbatches = static_cast<int>(
+      std::clamp<uint32_t>(update.microbatches(), 1, kMaxMicrobatches + 1));
   if (const uint64_t hash = GroupingHash(g); hash != update.content_hash()) {
     return absl::DataLossError(
         absl::StrFormat("grouping %d/%d has content hash %016x, the sender says %016x",

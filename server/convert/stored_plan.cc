@@ -30,6 +30,9 @@ v1::Bounds BoundsToProto(const Bounds& bounds) {
   if (bounds.gpu_load_mean) {
     out.set_gpu_load_mean(*bounds.gpu_load_mean);
   }
+  if (bounds.modelled_moe_ms_per_step) {
+    out.set_modelled_moe_ms_per_step(*bounds.modelled_moe_ms_per_step);
+  }
   if (bounds.gap_ratio) {
     out.set_gap_ratio(*bounds.gap_ratio);
   }
@@ -52,6 +55,9 @@ Bounds BoundsFromProto(const v1::Bounds& bounds) {
   }
   if (bounds.has_gpu_load_mean()) {
     out.gpu_load_mean = bounds.gpu_load_mean();
+  }
+  if (bounds.has_modelled_moe_ms_per_step()) {
+    out.modelled_moe_ms_per_step = bounds.modelled_moe_ms_per_step();
   }
   if (bounds.has_gap_ratio()) {
     out.gap_ratio = bounds.gap_ratio();

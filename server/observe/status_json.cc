@@ -67,6 +67,18 @@ Json DomainJson(const DomainStatus& d) {
           {"baseline_internode_bytes", d.baseline_internode_bytes}};
 }
 
+// Estimates by the deployment's time model; null where it has none.
+Json ModelledJson(const Plan& plan) {
+  if (!plan.predicted || !plan.predicted->figures.modelled_moe_ms_per_step) {
+    return nullptr;
+  }
+  const Figures& f = plan.predicted->figures;
+  return {{"moe_ms_per_step", OptionalJson(f.modelled_moe_ms_per_step)},
+          {"gpu_utilisation", OptionalJson(f.modelled_gpu_utilisation)},
+          {"baseline_moe_ms_per_step", OptionalJson(f.modelled_baseline_moe_ms_per_step)},
+          {"baseline_gpu_utilisation", OptionalJson(f.modelled_baseline_gpu_utilisation)}};
+}
+
 Json PlanJson(const PlanRecord& record) {
   const Plan& plan = *record.plan;
   int64_t moved_bytes = 0;
@@ -82,6 +94,7 @@ Json PlanJson(const PlanRecord& record) {
           {"content_hash", absl::StrFormat("%016x", record.content_hash)},
           {"predicted_saving",
            plan.predicted ? OptionalJson(plan.predicted->figures.saving_ratio) : Json(nullptr)},
+          {"modelled", ModelledJson(plan)},
           {"measured_saving", OptionalJson(record.measured_saving)},
           {"quarantined", record.quarantined},
           {"committed", record.committed},

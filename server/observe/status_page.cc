@@ -76,6 +76,10 @@ const saving = d => d.baseline_internode_bytes > 0
   ? percent(1 - d.internode_bytes / d.baseline_internode_bytes) : '–';
 const kindOf = x => x === null ? '' : x > 0 ? 'good' : 'bad';
 
+const step = (ms, use) => ms === null ? '–' : `${ms.toPrecision(3)} ms, ${percent(use)}`;
+const modelled = m => m === null ? '–' : wide(step(m.moe_ms_per_step, m.gpu_utilisation) +
+  ` (linear: ${step(m.baseline_moe_ms_per_step, m.baseline_gpu_utilisation)})`);
+
 function deployment(d) {
   const tags = [d.mode, ...(d.frozen ? ['frozen'] : []), ...(d.solving ? ['solving'] : [])];
   const last = d.decisions[0];
@@ -96,9 +100,10 @@ function deployment(d) {
       d.domains.map(x => [x.domain === '' ? '(unlabelled)' : x.domain, count(x.window_tokens),
         saving(x), bytes(x.internode_bytes), x.drift.toFixed(3),
         x.prefill_decode_correlation === null ? '–' : x.prefill_decode_correlation.toFixed(2)])),
-    table('Plans', ['Position', 'Why', 'Predicted', 'Slots moved', 'Bytes moved', 'Published', ''],
+    table('Plans', ['Position', 'Why', 'Predicted', 'Modelled MoE time and GPU use of a step',
+      'Slots moved', 'Bytes moved', 'Published', ''],
       d.plans.map(p => [position(p.position), wide(words(p.reason) + '. ' + p.detail),
-        percent(p.predicted_saving), count(p.moved_slots), bytes(p.moved_bytes),
+        percent(p.predicted_saving), modelled(p.modelled), count(p.moved_slots), bytes(p.moved_bytes),
         p.published_unix_ms > 0 ? new Date(p.published_unix_ms).toLocaleString() : '–',
         p.quarantined ? 'quarantined' : p.committed ? 'committed' : ''])),
     table('Decisions', ['Ago', 'Reason', 'Detail', 'Plan'],

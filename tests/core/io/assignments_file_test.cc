@@ -47,6 +47,16 @@ TEST(AssignmentsFileTest, NamesTheLineThatIsWrong) {
               StatusIs(StatusCode::kNotFound, HasSubstr("none")));
 }
 
+TEST(AssignmentsFileTest, MicrobatchesAreAllStatedOrUnset) {
+  Traffic traffic;
+  traffic.requests.resize(2);
+  traffic.requests[0].id = "a";
+  traffic.requests[1].id = "b";
+  EXPECT_EQ(MicrobatchesOf(traffic, {{"b", NodeId(1), 1}, {"a", NodeId(0), 0}}),
+            (std::vector<int>{0, 1}));
+  EXPECT_EQ(MicrobatchesOf(traffic, {{"b", NodeId(1), 1}, {"a", NodeId(0)}}), std::nullopt);
+}
+
 TEST(AssignmentsFileTest, HomesAreInTheOrderOfTheTrace) {
   Traffic traffic;
   traffic.requests.resize(2);

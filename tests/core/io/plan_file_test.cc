@@ -43,6 +43,10 @@ Figures SomeFigures(double x) {
   f.saving_ratio = -0.25;
   f.remote_activation_saving_ratio = 0.3;
   f.distinct_experts_per_microbatch = 17.5;
+  f.modelled_moe_ms_per_step = 1.5;
+  f.modelled_gpu_utilisation = 2.5;
+  f.modelled_baseline_moe_ms_per_step = 3.5;
+  f.modelled_baseline_gpu_utilisation = 4.5;
   return f;
 }
 
@@ -86,13 +90,14 @@ Plan FullPlan(int layers, int experts, int nodes) {
   g.load_slack = 0.031f;
   g.load_slack_requests = 1.5f;
   g.load_price = 0.7f;
+  g.microbatches = 3;
   plan.predicted.emplace();
   plan.predicted->figures = SomeFigures(0);
   plan.predicted->prefill = SomeFigures(1);
   plan.predicted->decode = SomeFigures(2);
   plan.predicted->fit = SomeFigures(3);
   plan.predicted->layers_over_cap = {0, layers - 1};
-  plan.bounds = {0.01, 2.0 / 3, 0.1, 1.0, 1.0000001, 0.3};
+  plan.bounds = {0.01, 2.0 / 3, 0.1, 1.0, 1.0000001, 7.5, 0.3};
   plan.moves = {{0, 1, 0, -1, 1000}, {layers - 1, 0, 1, 2, 1000}};
   plan.reason = "drift";
   plan.method = "paper";
@@ -120,7 +125,8 @@ void ExpectEqual(const Plan& a, const Plan& b) {
 
 // Breaks when Grouping gains a field: write it, read it and set it in FullPlan.
 [[maybe_unused]] void CountFields(const Grouping& g) {
-  [[maybe_unused]] const auto& [f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13, f14] = g;
+  [[maybe_unused]] const auto& [f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13, f14,
+                                f15] = g;
 }
 
 TEST(PlanFileTest, EverythingRoundTripsExactly) {
@@ -284,6 +290,10 @@ TEST(PlanFileTest, FiguresHaveExactlyTheContractsKeys) {
   };
   Figures full = SomeFigures(0);
   full.distinct_experts_per_microbatch.reset();
+  full.modelled_moe_ms_per_step.reset();
+  full.modelled_gpu_utilisation.reset();
+  full.modelled_baseline_moe_ms_per_step.reset();
+  full.modelled_baseline_gpu_utilisation.reset();
   EXPECT_THAT(keys(full), UnorderedElementsAre("tokens", "remote_visits_per_token_layer",
                                                "internode_bytes_per_token",
                                                "remote_activation_ratio", "node_load", "gpu_load",

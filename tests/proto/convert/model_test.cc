@@ -57,6 +57,10 @@ TEST(FiguresConvertTest, UnsetStaysUnset) {
   figures.saving_ratio = 0;
   figures.remote_activation_saving_ratio = -0.5;
   figures.distinct_experts_per_microbatch = 4;
+  figures.modelled_moe_ms_per_step = 5;
+  figures.modelled_gpu_utilisation = 6;
+  figures.modelled_baseline_moe_ms_per_step = 7;
+  figures.modelled_baseline_gpu_utilisation = 8;
   EXPECT_EQ(FromProto(ToProto(figures)), figures);
 }
 

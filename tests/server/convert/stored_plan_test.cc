@@ -17,7 +17,7 @@ TEST(StoredPlanTest, EverythingReturns) {
   plan.predicted->decode.emplace().saving_ratio = 0.5;
   plan.predicted->fit.emplace().gpu_load = {1.5, 2};
   plan.predicted->layers_over_cap = {0, 2};
-  plan.bounds = {1, 2, 3, 4, 5, 6};
+  plan.bounds = {1, 2, 3, 4, 5, 6, 7};
   plan.time_limit_struck = true;
   ASSERT_OK_AND_ASSIGN(const Plan back, PlanFromBytes(ToBytes(plan), plan.deployment));
   EXPECT_EQ(back.deployment, plan.deployment);

@@ -1,5 +1,7 @@
 #include "server/observe/status_json.h"
 
+#include <memory>
+
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tests/server/support/sample_status.h"
@@ -30,8 +32,24 @@ TEST(StatusJsonTest, TellsEverything) {
   EXPECT_EQ(d["decisions"][0]["age_s"], 30);
   EXPECT_EQ(d["plans"][0]["content_hash"], "fedcba9876543210");
   EXPECT_EQ(d["plans"][0]["predicted_saving"], 0.25);
+  EXPECT_TRUE(d["plans"][0]["modelled"].is_null());
   EXPECT_EQ(d["plans"][0]["moved_slots"], 1);
   EXPECT_EQ(d["plans"][0]["moved_bytes"], 1000);
+}
+
+TEST(StatusJsonTest, EstimatesAreLabelledAsModelled) {
+  EngineStatus status = testing::SampleStatus();
+  Plan plan = *status.deployments[0].plans[0].plan;
+  plan.predicted->figures.modelled_moe_ms_per_step = 1.5;
+  plan.predicted->figures.modelled_gpu_utilisation = 0.5;
+  plan.predicted->figures.modelled_baseline_moe_ms_per_step = 2.5;
+  status.deployments[0].plans[0].plan = std::make_shared<const Plan>(plan);
+  const auto json = nlohmann::json::parse(StatusJson(status, {}));
+  const auto& modelled = json["deployments"][0]["plans"][0]["modelled"];
+  EXPECT_EQ(modelled["moe_ms_per_step"], 1.5);
+  EXPECT_EQ(modelled["gpu_utilisation"], 0.5);
+  EXPECT_EQ(modelled["baseline_moe_ms_per_step"], 2.5);
+  EXPECT_TRUE(modelled["baseline_gpu_utilisation"].is_null());
 }
 
 TEST(StatusJsonTest, IsValidWhateverAPeerCallsItself) {
