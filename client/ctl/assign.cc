@@ -11,10 +11,11 @@
 #include "client/ctl/table.h"
 #include "core/base/status_macros.h"
 #include "core/grouping/assigner.h"
+#include "core/grouping/microbatcher.h"
 #include "core/io/assignments_file.h"
 #include "core/io/plan_file.h"
 #include "core/io/trace.h"
-#include "core/solver/home_assignment.h"
+#include "core/solver/batch_assignment.h"
 #include "nlohmann/json.hpp"
 
 namespace advisor::client {
@@ -24,25 +25,6 @@ struct Options {
   std::string plan, trace, out;
   bool batch = false, json = false;
 };
-
-// Home tokens that a node may have above its share, as the solver allows itself.
-constexpr double kBatchSlack = 0.03;
-
-// Homes chosen with all prompts in view, by the same costs as one by one.
-std::vector<NodeId> AssignBatch(const Plan& plan, const Traffic& traffic) {
-  const int nodes = plan.topology.node_count();
-  const Assigner assigner(plan.grouping, nodes);
-  std::vector<double> cost(traffic.requests.size() * nodes), demand;
-  for (size_t i = 0; i < traffic.requests.size(); ++i) {
-    const Prompt prompt = PromptOf(plan.model, traffic.requests[i]);
-    demand.push_back(assigner.ExpectedDecodeTokens(prompt));
-    for (const Choice& choice : assigner.Rank(prompt)) {
-      cost[i * nodes + choice.node.value()] = choice.cost * demand.back();
-    }
-  }
-  const std::vector<double> share(plan.grouping.node_share.begin(), plan.grouping.node_share.end());
-  return AssignBalanced(cost, demand, share, kBatchSlack);
-}
 
 // What each node got.
 void Print(const Options& o, const Plan& plan, const Traffic& traffic,
@@ -74,10 +56,16 @@ absl::Status Run(const Options& o) {
   const bool batch = o.batch && !plan.grouping.empty();
   const std::vector<NodeId> homes =
       batch ? AssignBatch(plan, traffic) : AssignInOrder(plan, traffic);
+  std::vector<Microbatch> microbatches;
+  if (const int count = plan.grouping.microbatches; count > 1) {
+    microbatches = batch ? SplitBatch(plan, traffic, homes, count)
+                         : SplitInOrder(plan, traffic, homes, count);
+  }
   std::vector<Assignment> assignments;
   assignments.reserve(homes.size());
   for (size_t i = 0; i < homes.size(); ++i) {
-    assignments.push_back({traffic.requests[i].id, homes[i]});
+    assignments.push_back(
+        {traffic.requests[i].id, homes[i], microbatches.empty() ? -1 : microbatches[i]});
   }
   RETURN_IF_ERROR(WriteAssignments(o.out, assignments));
   Print(o, plan, traffic, homes);
@@ -90,8 +78,8 @@ void AddAssign(CLI::App& app, Action* action) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "assign",
-      "Choose a home node for every request of a trace, in its order: each is placed by its prompt "
-      "and the requests "
+      "Choose a home node, and a microbatch inside it where the deployment asked for several, for "
+      "every request of a trace, in its order: each is placed by its prompt and the requests "
       "before it, nothing else. A plan without grouping deals requests round-robin");
   command->add_option("--plan", o->plan, "Plan file")->required();
   command->add_option("--trace", o->trace, "Routing trace with the requests to place")->required();

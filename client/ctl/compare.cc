@@ -61,6 +61,10 @@ void ForEachFigure(Figures& a, const Figures& b, Visit visit) {
   optional(a.saving_ratio, b.saving_ratio);
   optional(a.remote_activation_saving_ratio, b.remote_activation_saving_ratio);
   optional(a.distinct_experts_per_microbatch, b.distinct_experts_per_microbatch);
+  optional(a.modelled_moe_ms_per_step, b.modelled_moe_ms_per_step);
+  optional(a.modelled_gpu_utilisation, b.modelled_gpu_utilisation);
+  optional(a.modelled_baseline_moe_ms_per_step, b.modelled_baseline_moe_ms_per_step);
+  optional(a.modelled_baseline_gpu_utilisation, b.modelled_baseline_gpu_utilisation);
 }
 
 // [layers, nodes, experts]
@@ -80,7 +84,7 @@ std::vector<bool> Holders(const Plan& plan) {
 absl::StatusOr<MethodResult> RunMethod(const Options& o, Method method, const Problem& problem,
                                        SolveParams params, const Traffic& holdout,
                                        ParallelFor& parallel) {
-  const EvaluateOptions judged{PhaseOf(o.phase), DispatchOf(o.dispatch)};
+  const EvaluateOptions judged{PhaseOf(o.phase), DispatchOf(o.dispatch), problem.time_model};
   MethodResult result;
   result.method = ToString(method);
   params.method = method;

@@ -2,6 +2,7 @@
 #include "core/base/status_macros.h"
 #include "core/cost/evaluate.h"
 #include "core/grouping/assigner.h"
+#include "core/grouping/microbatcher.h"
 #include "core/solver/moves.h"
 #include "core/solver/solver.h"
 
@@ -12,18 +13,24 @@ absl::StatusOr<Predicted> Predict(const Plan& plan, const Problem& problem, cons
                                   const SolveParams& params, const SolveResult& result) {
   Predicted predicted;
   predicted.layers_over_cap = result.layers_over_cap;
-  const EvaluateOptions options{params.phase, params.dispatch};
+  const EvaluateOptions options{params.phase, params.dispatch, problem.time_model};
   ASSIGN_OR_RETURN(predicted.fit,
                    EvaluateWithBaseline(plan, problem.traffic, result.homes, options));
   const std::vector<NodeId> homes = AssignInOrder(plan, holdout);
   ASSIGN_OR_RETURN(predicted.figures, EvaluateWithBaseline(plan, holdout, homes, options));
+  if (problem.microbatches > 1) {
+    predicted.figures.distinct_experts_per_microbatch = DistinctExpertsPerMicrobatch(
+        holdout, homes, SplitInOrder(plan, holdout, homes, problem.microbatches));
+  }
   if (params.phase == PhaseFilter::kAll) {
     ASSIGN_OR_RETURN(
         predicted.prefill,
-        EvaluateWithBaseline(plan, holdout, homes, {PhaseFilter::kPrefill, params.dispatch}));
+        EvaluateWithBaseline(plan, holdout, homes,
+                             {PhaseFilter::kPrefill, params.dispatch, problem.time_model}));
     ASSIGN_OR_RETURN(
         predicted.decode,
-        EvaluateWithBaseline(plan, holdout, homes, {PhaseFilter::kDecode, params.dispatch}));
+        EvaluateWithBaseline(plan, holdout, homes,
+                             {PhaseFilter::kDecode, params.dispatch, problem.time_model}));
   }
   return predicted;
 }

@@ -89,6 +89,10 @@ absl::Status CheckParams(const Problem& problem, const SolveParams& params) {
     return absl::InvalidArgumentError(
         "objective latency needs the deployment's time_model (bandwidths and expert time); add it");
   }
+  if (params.objective == Objective::kLatency && !(problem.model.BytesPerVisit() > 0)) {
+    return absl::InvalidArgumentError(
+        "objective latency needs model.hidden_size, which is 0: bytes on links are not known; add it");
+  }
   return absl::OkStatus();
 }
 
@@ -130,6 +134,9 @@ absl::StatusOr<SolveResult> Solve(const Problem& problem, const SolveParams& par
   RETURN_IF_ERROR(CheckProblem(problem));
   RETURN_IF_ERROR(CheckParams(problem, params));
   ASSIGN_OR_RETURN(SolveResult result, SolveBy(problem, params, parallel));
+  if (!result.grouping.empty()) {
+    result.grouping.microbatches = problem.microbatches;
+  }
   const Plan plan = PlanOf(problem, result);
   if (absl::Status valid = Validate(plan); !valid.ok()) {
     return absl::InternalError(absl::StrCat("method ", ToString(params.method),

@@ -23,10 +23,28 @@ void DeploymentAssigner::Use(std::shared_ptr<const Plan> plan, Position grouping
     live_.clear();
     ages_.clear();
     topology_ = plan->topology;
+    microbatcher_.reset();
   }
+  UseMicrobatches(plan->grouping);
   assigner_ = std::move(next);  // before its grouping's owner goes
   plan_ = std::move(plan);
   grouping_ = grouping;
+}
+
+// What the microbatcher has learned, and the microbatches of live requests, outlast a plan unless
+// their number changes.
+void DeploymentAssigner::UseMicrobatches(const Grouping& grouping) {
+  const int microbatches = grouping.empty() ? 1 : grouping.microbatches;
+  if (microbatcher_ != nullptr && microbatcher_->microbatches() == microbatches) {
+    return;
+  }
+  microbatcher_.reset();
+  for (auto& entry : live_) {
+    entry.second.microbatch.reset();
+  }
+  if (microbatches > 1) {
+    microbatcher_ = std::make_unique<Microbatcher>(grouping, microbatches);
+  }
 }
 
 AssignedNode DeploymentAssigner::Assign(const std::string& request_id, const Prompt& prompt) {
@@ -40,12 +58,17 @@ AssignedNode DeploymentAssigner::Assign(const std::string& request_id, const Pro
   }
   if (const auto found = live_.find(key); found != live_.end()) {
     assigned.choice.node = found->second.node;
+    assigned.microbatch = found->second.microbatch;
     assigned.sticky = true;
     return assigned;
   }
   const double decode_tokens = assigner_->ExpectedDecodeTokens(prompt);
   assigned.choice = assigner_->Assign(prompt);
-  live_[key] = {assigned.choice.node, decode_tokens, ages_.insert(ages_.end(), key)};
+  if (microbatcher_ != nullptr) {
+    assigned.microbatch = microbatcher_->Place(assigned.choice.node, prompt, decode_tokens);
+  }
+  live_[key] = {assigned.choice.node, assigned.microbatch, decode_tokens,
+                ages_.insert(ages_.end(), key)};
   if (live_.size() > kept_requests_) {
     Forget(ages_.front());
   }
@@ -64,7 +87,11 @@ bool DeploymentAssigner::Release(const std::string& request_id) {
 
 void DeploymentAssigner::Forget(uint64_t key) {
   const auto found = live_.find(key);
-  assigner_->Release(found->second.node, found->second.decode_tokens);
+  const Live& live = found->second;
+  assigner_->Release(live.node, live.decode_tokens);
+  if (live.microbatch.has_value()) {
+    microbatcher_->Release(live.node, *live.microbatch, live.decode_tokens);
+  }
   ages_.erase(found->second.age);
   live_.erase(found);
 }

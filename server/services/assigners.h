@@ -13,6 +13,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "core/grouping/assigner.h"
+#include "core/grouping/microbatcher.h"
 #include "core/model/deployment.h"
 #include "core/model/plan.h"
 
@@ -27,6 +28,7 @@ struct AssignedNode {
     double load = 0;  // booked tokens over the node's share of all
   };
   std::vector<Ranked> ranked;  // cheapest first
+  std::optional<Microbatch> microbatch;  // unset where the deployment asks for none
   Position grouping;
 };
 
@@ -46,9 +48,11 @@ class DeploymentAssigner {
  private:
   struct Live {
     NodeId node;
+    std::optional<Microbatch> microbatch;
     double decode_tokens = 0;           // as booked
     std::list<uint64_t>::iterator age;  // in ages_
   };
+  void UseMicrobatches(const Grouping& grouping);
   void Forget(uint64_t key);
 
   const ModelSpec model_;
@@ -58,6 +62,7 @@ class DeploymentAssigner {
   std::shared_ptr<const Plan> plan_;  // never null; its grouping may be empty
   Position grouping_;
   std::unique_ptr<Assigner> assigner_;
+  std::unique_ptr<Microbatcher> microbatcher_;  // null: requests are not split
   // By a 64-bit hash of the request id: two ids of one hash would share a node, which is harmless.
   absl::flat_hash_map<uint64_t, Live> live_;
   std::list<uint64_t> ages_;  // keys of live_, oldest first

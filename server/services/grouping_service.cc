@@ -108,6 +108,9 @@ class GroupingService final : public v1::GroupingService::CallbackService {
     response->set_node(assigned.choice.node.value());
     response->set_spilled(assigned.choice.spilled);
     response->set_sticky(assigned.sticky);
+    if (assigned.microbatch.has_value()) {
+      response->set_microbatch(*assigned.microbatch);
+    }
     for (const AssignedNode::Ranked& ranked : assigned.ranked) {
       v1::RankedNode* out = response->add_ranked();
       out->set_node(ranked.choice.node.value());

@@ -1,5 +1,7 @@
 #include "server/services/assigners.h"
 
+#include <cstdlib>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -48,6 +50,33 @@ TEST(DeploymentAssignerTest, FollowsThePlansGrouping) {
   EXPECT_EQ(assigned.ranked[0].choice.node, alone.Rank(SomePrompt())[0].node);
   EXPECT_EQ(assigned.grouping, (Position{1, 5}));
   EXPECT_EQ(assigned.ranked[0].name, absl::StrCat("node-", assigned.ranked[0].choice.node.value()));
+}
+
+TEST(DeploymentAssignerTest, SplitsANodesRequestsWhereThePlanAsksForIt) {
+  DeploymentAssigner assigner(testing::SampleDeployment(), 100);
+  Plan plan = testing::SamplePlan(5);
+  assigner.Use(std::make_shared<const Plan>(plan), {1, 5});
+  EXPECT_FALSE(assigner.Assign("whole", SomePrompt()).microbatch.has_value());
+  plan.grouping.microbatches = 2;
+  assigner.Use(std::make_shared<const Plan>(plan), {1, 6});
+  std::map<std::pair<int, Microbatch>, int> placed;
+  for (int i = 0; i < 30; ++i) {
+    const AssignedNode assigned = assigner.Assign(absl::StrCat("r", i), SomePrompt());
+    ASSERT_TRUE(assigned.microbatch.has_value());
+    ++placed[{assigned.choice.node.value(), *assigned.microbatch}];
+  }
+  for (int node = 0; node < 3; ++node) {  // requests alike: what a node has is halved
+    EXPECT_LE(std::abs(placed[{node, 0}] - placed[{node, 1}]), 2);
+  }
+  // Sticky, over a new grouping too; asked for no more, it is gone.
+  const AssignedNode again = assigner.Assign("r7", SomePrompt());
+  assigner.Use(std::make_shared<const Plan>(plan), {1, 7});
+  EXPECT_TRUE(again.sticky);
+  EXPECT_EQ(assigner.Assign("r7", SomePrompt()).microbatch, again.microbatch);
+  plan.grouping.microbatches = 1;
+  assigner.Use(std::make_shared<const Plan>(plan), {1, 8});
+  EXPECT_FALSE(assigner.Assign("r7", SomePrompt()).microbatch.has_value());
+  EXPECT_TRUE(assigner.Release("r7"));
 }
 
 TEST(DeploymentAssignerTest, LoadSpillsToOtherNodesAndSurvivesANewGrouping) {
