@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/cost/latency.h"
 #include "core/solver/demand.h"
 #include "core/solver/local_optimum.h"
 
@@ -15,6 +16,7 @@ namespace {
 struct LayerBounds {
   double remote_activations = 0;
   double visits = 0;
+  double message = 0;  // the largest, in tokens
   double node_load = 1, gpu_load = 1;
 };
 
@@ -110,11 +112,30 @@ class TrafficBounds {
         std::min(problem_.model.top_k, *std::max_element(capacity_.begin(), capacity_.end()));
     const double of_tokens = has_sums_ ? Remote(TokenDemand(l)) : out->remote_activations;
     out->visits = std::max(of_tokens / carried, Remote(spread));
+    out->message = LargestMessage(out->visits, spread);
   }
 
  private:
   double Remote(absl::Span<const double> demand) const {
     return Sum(demand) - MostServedAtHome(demand, capacity_, problem_.model.experts);
+  }
+
+  // Neither below the mean message of all pairs, nor of the pairs of one home, which can hold no
+  // more than its slots even were the others to hold nothing.
+  double LargestMessage(double visits, const std::vector<double>& spread) const {
+    const int nodes = static_cast<int>(capacity_.size()), experts = problem_.model.experts;
+    if (nodes < 2) {
+      return 0;
+    }
+    double most_of_a_home = 0;
+    for (int h = 0; h < nodes; ++h) {
+      std::vector<double> on(spread.begin() + size_t(h) * experts,
+                             spread.begin() + size_t(h + 1) * experts);
+      std::sort(on.begin(), on.end());
+      const int left = std::max(0, experts - capacity_[h]);
+      most_of_a_home = std::max(most_of_a_home, Sum(absl::MakeSpan(on).first(left)));
+    }
+    return std::max(visits / (nodes * (nodes - 1)), most_of_a_home / (nodes - 1));
   }
 
   // Demand of the tokens alone: sums cause no visits.
@@ -140,6 +161,16 @@ class TrafficBounds {
   std::vector<int> capacity_;  // [nodes] experts of a layer that fit
   bool has_sums_ = false;
 };
+
+// What the layers would play as, were every bound reached at once.
+std::vector<LayerFigures> AtTheBounds(const std::vector<LayerBounds>& bounds) {
+  std::vector<LayerFigures> out(bounds.size());
+  for (size_t l = 0; l < bounds.size(); ++l) {
+    out[l].largest_message = bounds[l].message;
+    out[l].gpu_load = bounds[l].gpu_load;
+  }
+  return out;
+}
 
 double WholeTokens(const Traffic& traffic, PhaseFilter phase) {
   double tokens = 0;
@@ -177,7 +208,7 @@ Bounds LowerBounds(const Problem& problem, const SolveParams& params,
   if (!(activations > 0)) {
     return bounds;
   }
-  LayerBounds mean{0, 0, 0, 0};
+  LayerBounds mean{0, 0, 0, 0, 0};
   for (const LayerBounds& b : of_layer) {
     mean.remote_activations += b.remote_activations / layers;
     mean.visits += b.visits / layers;
@@ -195,6 +226,13 @@ Bounds LowerBounds(const Problem& problem, const SolveParams& params,
     bounds.remote_visits_per_token_layer = std::max(0.0, mean.visits / tokens);
     bounds.internode_bytes_per_token =
         *bounds.remote_visits_per_token_layer * layers * problem.model.BytesPerVisit();
+  }
+  if (traffic_too && problem.time_model.has_value()) {
+    const auto estimate = EstimateStep(AtTheBounds(of_layer), tokens, problem.model,
+                                       problem.topology, *problem.time_model);
+    if (estimate.has_value()) {
+      bounds.modelled_moe_ms_per_step = estimate->moe_ms;
+    }
   }
   return bounds;
 }
@@ -214,7 +252,12 @@ std::optional<double> GapRatio(const Problem& problem, const SolveParams& params
   if (params.objective == Objective::kBalance) {
     bound = bounds.gpu_load_mean;
     value = gpu_load / count;
-  } else if (params.objective == Objective::kInternodeBytes) {
+  } else if (params.objective == Objective::kLatency) {
+    const auto estimate = EstimateStep(layers, WholeTokens(problem.traffic, params.phase),
+                                       problem.model, problem.topology, *problem.time_model);
+    bound = bounds.modelled_moe_ms_per_step;
+    value = estimate.has_value() ? estimate->moe_ms : 0;
+  } else {
     bound = bounds.remote_visits_per_token_layer;
     value = bound.has_value() ? visits / count / WholeTokens(problem.traffic, params.phase)
                               : remote / activations;

@@ -161,6 +161,9 @@ LayerLimits JointSearch::Limits() const {
   if (params_.objective == Objective::kBalance) {
     limits.gpu_load_cap = kLevel;
   }
+  if (params_.objective == Objective::kLatency) {
+    limits.latency = WeightsOf(problem_.model, problem_.topology, *problem_.time_model);
+  }
   if (Repairs()) {
     limits.max_moves =
         static_cast<int>(params_.max_moved_fraction * problem_.topology.slot_count());
@@ -381,10 +384,6 @@ SolveResult JointSearch::Finish(const Draft& draft) {
 
 absl::StatusOr<SolveResult> SolveJoint(const Problem& problem, const SolveParams& params,
                                        ParallelFor& parallel) {
-  if (params.objective == Objective::kLatency) {
-    return absl::UnimplementedError(
-        "method joint cannot minimise latency yet; use objective internode_bytes or balance");
-  }
   return JointSearch(problem, params, parallel).Run();
 }
 

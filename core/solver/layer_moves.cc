@@ -84,32 +84,39 @@ bool LayerState::OverlapMayLower(const LayerMove& move) const {
 
 // Tokens of `home` that chose both a and b: a moves pa -> qa, b moves from -> to. The gain table
 // priced b's move with a still on pa; what it costs with a on qa, less that.
-int64_t LayerState::OverlapOfHome(int a, int b, int home, int from, int to, int qa, int pa) const {
+LayerState::Opened LayerState::OverlapOfHome(int a, int b, int home, int from, int to, int qa,
+                                             int pa) const {
   const int to_shift = (to == qa) - (to == pa), from_shift = (from == qa) - (from == pa);
   if (to_shift == 0 && from_shift == 0) {
-    return 0;
+    return {};
   }
   const uint64_t *chose_a = traffic_.Chose(a), *chose_b = traffic_.Chose(b);
-  int64_t sum = 0;
+  Opened sum;
   ForTokens(
       traffic_, home, [&](int w) { return chose_a[w] & chose_b[w]; },
       [&](int t) {
         const uint8_t* count = &count_[size_t(t) * nodes_];
         const int opened = to == home ? 0 : (count[to] + to_shift == 0) - (count[to] == 0);
         const int closed = from == home ? 0 : (count[from] + from_shift == 1) - (count[from] == 1);
-        sum += int64_t{opened - closed} * traffic_.weight[t];
+        sum.to += int64_t{opened} * traffic_.weight[t];
+        sum.from -= int64_t{closed} * traffic_.weight[t];
       });
   return sum;
 }
 
-int64_t LayerState::Overlap(const LayerMove& move) const {
+int64_t LayerState::Overlap(const LayerMove& move) {
   const int a = move.change[0].expert, b = move.change[1].expert;
   int64_t sum = 0;
   for (int h = 0; h < nodes_; ++h) {
     const int pa = serve(a, h), qa = outcome_[0].serve[h];
     const int pb = serve(b, h), qb = outcome_[1].serve[h];
     if (pa != qa && pb != qb) {
-      sum += OverlapOfHome(a, b, h, pb, qb, qa, pa);
+      const Opened opened = OverlapOfHome(a, b, h, pb, qb, qa, pa);
+      sum += opened.to + opened.from;
+      if (latency_.has_value()) {
+        latency_->StageMessage(h, qb, opened.to);
+        latency_->StageMessage(h, pb, opened.from);
+      }
     }
   }
   return sum;
@@ -155,6 +162,8 @@ int64_t LayerState::SettleStaged(int set, bool keep) {
       delta += Over(next, limit[base + i]) - Over(now, limit[base + i]);
       if (keep) {
         now = next;
+      } else if (latency_.has_value() && &load == &gpu_load_) {
+        latency_->StageGpu(set, i, next - now);
       }
     }
     touched.clear();
@@ -197,6 +206,9 @@ bool LayerState::Evaluate(const LayerMove& move, double limit, double* delta) {
   if (moves > 0 && moves_ + moves > limits_.max_moves) {
     return false;
   }
+  if (latency_.has_value()) {
+    return EvaluateLatency(move, moves, limit, delta);
+  }
   int64_t visits = 0;
   for (int k = 0; k < move.changes; ++k) {
     visits += PlanServe(move.change[k], outcome_[k]);
@@ -220,7 +232,36 @@ bool LayerState::Evaluate(const LayerMove& move, double limit, double* delta) {
   return *delta <= limit;
 }
 
+void LayerState::StageMessages(int e, const Outcome& out) {
+  for (int h = 0; h < nodes_; ++h) {
+    const int old = serve(e, h), next = out.serve[h];
+    if (old != next) {
+      latency_->StageMessage(h, next, gain(e, h, next));
+      latency_->StageMessage(h, old, -gain(e, h, old));
+    }
+  }
+}
+
+// Without a way out before loads are known: every part of the cost hangs on them.
+bool LayerState::EvaluateLatency(const LayerMove& move, int moves, double limit, double* delta) {
+  latency_->Drop();
+  for (int k = 0; k < move.changes; ++k) {
+    PlanServe(move.change[k], outcome_[k]);
+    StageMessages(move.change[k].expert, outcome_[k]);
+    PlanServed(move.change[k].expert, outcome_[k]);
+  }
+  if (move.changes == 2) {
+    Overlap(move);
+  }
+  const double excess = limits_.load_price * double(ExcessDelta(move));
+  *delta = latency_->StagedDelta() + limits_.move_price * moves + excess;
+  return *delta <= limit;
+}
+
 void LayerState::Apply(const LayerMove& move) {
+  if (latency_.has_value()) {
+    latency_->Keep();
+  }
   moves_ += MovesDelta(move);
   for (int set = 0; set < sets_; ++set) {
     for (int k = 0; k < move.changes; ++k) {
@@ -260,7 +301,7 @@ void LayerState::Apply(const LayerMove& move) {
 
 bool LayerState::EvaluateChoice(int expert, int home, int node, double limit, double* delta) {
   const int64_t visits = gain(expert, home, node) - gain(expert, home, serve(expert, home));
-  if (double(visits) - limits_.load_price * double(excess_) > limit) {
+  if (!latency_.has_value() && double(visits) - limits_.load_price * double(excess_) > limit) {
     return false;
   }
   Outcome& out = outcome_[0];
@@ -269,7 +310,12 @@ bool LayerState::EvaluateChoice(int expert, int home, int node, double limit, do
   out.serve[home] = static_cast<int16_t>(node);
   PlanServed(expert, out);
   const LayerMove move{{{expert, -1, -1}, {}}, 1};
-  *delta = double(visits) + limits_.load_price * double(ExcessDelta(move));
+  if (latency_.has_value()) {
+    latency_->Drop();
+    StageMessages(expert, out);
+  }
+  const double excess = limits_.load_price * double(ExcessDelta(move));
+  *delta = (latency_.has_value() ? latency_->StagedDelta() : double(visits)) + excess;
   return *delta <= limit;
 }
 

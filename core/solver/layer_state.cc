@@ -1,6 +1,7 @@
 #include "core/solver/layer_state.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/solver/token_bits.h"
 
@@ -24,6 +25,11 @@ LayerState::LayerState(const LayerTraffic& traffic, const Topology& topology,
     gpu_of_slot_.push_back(static_cast<int16_t>(topology.gpu_of(SlotId(s)).value()));
   }
   SetLimits();
+  if (limits.latency.has_value()) {
+    latency_.emplace(*limits.latency, LayerLatency::Scale{nodes_, gpus_, traffic.top_k,
+                                                          traffic.visit_weight,
+                                                          traffic.total_demand});
+  }
   node_staged_.assign(nodes_, 0);
   gpu_staged_.assign(gpus_, 0);
   for (Outcome& outcome : outcome_) {
@@ -80,6 +86,9 @@ void LayerState::Reset(absl::Span<const int16_t> row, absl::Span<const int16_t> 
   CountTokens();
   BuildGain();
   SumLoads();
+  if (latency_.has_value()) {
+    latency_->Reset(messages_, gpu_load_);
+  }
 }
 
 void LayerState::SetInForce(absl::Span<const int16_t> row) {
@@ -101,21 +110,23 @@ void LayerState::SetInForce(absl::Span<const int16_t> row) {
 
 void LayerState::CountTokens() {
   count_.assign(size_t(traffic_.words) * kWordBits * nodes_, 0);
-  visits_ = 0;
+  messages_.assign(size_t(nodes_) * nodes_, 0);
   for (int e = 0; e < traffic_.experts; ++e) {
     const uint64_t* chose = traffic_.Chose(e);
     for (int h = 0; h < nodes_; ++h) {
       const int n = serve(e, h);
-      visits_ += n == h ? 0 : traffic_.lone[size_t(e) * nodes_ + h];
+      int64_t& message = messages_[size_t(h) * nodes_ + n];
+      message += n == h ? 0 : traffic_.lone[size_t(e) * nodes_ + h];
       ForTokens(
           traffic_, h, [&](int w) { return chose[w]; },
           [&](int t) {
             uint8_t& count = count_[size_t(t) * nodes_ + n];
-            visits_ += count == 0 && n != h ? traffic_.weight[t] : 0;
+            message += count == 0 && n != h ? traffic_.weight[t] : 0;
             ++count;
           });
     }
   }
+  visits_ = std::accumulate(messages_.begin(), messages_.end(), int64_t{0});
 }
 
 void LayerState::BuildGain() {

@@ -2,12 +2,14 @@
 #define ADVISOR_CORE_SOLVER_LAYER_STATE_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "core/model/ids.h"
 #include "core/model/placement.h"
 #include "core/model/topology.h"
+#include "core/solver/layer_latency.h"
 #include "core/solver/layer_traffic.h"
 
 namespace advisor {
@@ -35,6 +37,8 @@ struct LayerLimits {
   // Remote visits, in token weight, that one slot receiving an expert new to its GPU is worth.
   double move_price = 0;
   int max_moves = 1 << 30;  // slots that may receive an expert new to their GPU
+  // Set: modelled time takes the place of visits in what a layer costs.
+  std::optional<LatencyWeights> latency;
 };
 
 // One layer under search: who holds what, who serves whom, and what changing that would cost.
@@ -65,8 +69,8 @@ class LayerState {
   void SetInForce(absl::Span<const int16_t> row);
   void set_load_price(double price) { limits_.load_price = price; }
 
-  // True and `delta` (visits in token weight, plus priced excess and moves) when the change costs
-  // less than `limit`. The move must be legal: see Legal().
+  // True and `delta` (visits in token weight or what LayerLatency makes of them, plus priced excess
+  // and moves) when the change costs less than `limit`. The move must be legal: see Legal().
   bool Evaluate(const LayerMove& move, double limit, double* delta);
   // Carries out the move that the last Evaluate() saw.
   void Apply(const LayerMove& move);
@@ -91,7 +95,8 @@ class LayerState {
   int64_t excess() const { return excess_; }
   int moves() const { return moves_; }
   double Cost() const {
-    return double(visits_) + limits_.load_price * double(excess_) + limits_.move_price * moves_;
+    const double traffic = latency_.has_value() ? latency_->value() : double(visits_);
+    return traffic + limits_.load_price * double(excess_) + limits_.move_price * moves_;
   }
   int64_t gain(int e, int home, int node) const {
     return gain_[(size_t(e) * nodes_ + home) * nodes_ + node];
@@ -104,6 +109,11 @@ class LayerState {
     return e == kEmptySlot ? 0
                            : Share(served_[(size_t(e) * sets_ + set) * nodes_ + n],
                                    copies_on_[size_t(e) * nodes_ + n]);
+  }
+  int copies_on(int e, int node) const { return copies_on_[size_t(e) * nodes_ + node]; }
+  // What a copy of e on `node` would serve with `more` copies beside it there.
+  int64_t share_with(int set, int e, int node, int more) const {
+    return Share(served_[(size_t(e) * sets_ + set) * nodes_ + node], copies_on(e, node) + more);
   }
   double load_price() const { return limits_.load_price; }
   int64_t node_limit(int set, int node) const { return node_limit_[size_t(set) * nodes_ + node]; }
@@ -128,10 +138,17 @@ class LayerState {
   void BuildGain();
   void SumLoads();
   int64_t PlanServe(const CopyChange& change, Outcome& out) const;
-  int64_t Overlap(const LayerMove& move) const;
-  int64_t OverlapOfHome(int a, int b, int home, int from, int to, int qa, int pa) const;
+  int64_t Overlap(const LayerMove& move);
+  // What a correction adds to the messages of one home.
+  struct Opened {
+    int64_t to = 0;    // to the node that now serves
+    int64_t from = 0;  // to the one that served, less
+  };
+  Opened OverlapOfHome(int a, int b, int home, int from, int to, int qa, int pa) const;
   bool OverlapMayLower(const LayerMove& move) const;
   int64_t ExcessDelta(const LayerMove& move);
+  bool EvaluateLatency(const LayerMove& move, int moves, double limit, double* delta);
+  void StageMessages(int e, const Outcome& out);
   void StageLoads(const CopyChange& change, const Outcome& out, int set);
   int64_t SettleStaged(int set, bool keep);
   void Reserve(int e, int home, int to);
@@ -159,9 +176,12 @@ class LayerState {
   std::vector<int64_t> served_;                // [experts, load_sets, nodes]
   std::vector<int64_t> node_load_, gpu_load_;  // [load_sets, nodes], [load_sets, gpus]
   std::vector<int64_t> node_limit_, gpu_limit_;  // the same shapes
+  std::vector<int64_t> messages_;  // [nodes (home), nodes] visits; only for latency_'s start
   int64_t visits_ = 0, excess_ = 0, touched_ = 0;
   int moves_ = 0;
 
+  // Objective latency. What the last Evaluate() saw stays staged in it for Apply().
+  std::optional<LayerLatency> latency_;
   Outcome outcome_[2];
   std::vector<int64_t> node_staged_, gpu_staged_;  // all 0 between calls
   std::vector<int> touched_nodes_, touched_gpus_;

@@ -1,8 +1,10 @@
 #include "core/solver/bounds.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <functional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "tests/support/random_traffic.h"
@@ -60,7 +62,7 @@ void ForEveryChoice(const ModelSpec& model, const Topology& topology, const Plac
 }
 
 struct Least {
-  double visits = 1e9, remote = 1e9, node_load = 1e9, gpu_load = 1e9;
+  double visits = 1e9, remote = 1e9, node_load = 1e9, gpu_load = 1e9, moe_ms = 1e9;
 };
 
 Least BruteForce(const Problem& problem, const std::vector<NodeId>& homes, PhaseFilter phase) {
@@ -73,7 +75,9 @@ Least BruteForce(const Problem& problem, const std::vector<NodeId>& homes, Phase
     ForEveryChoice(problem.model, problem.topology, placement, [&](const RemoteChoice& choice) {
       plan.remote_choice = choice;
       for (Dispatch dispatch : {Dispatch::kTable, Dispatch::kCover}) {
-        const Figures f = *Evaluate(plan, problem.traffic, homes, {phase, dispatch});
+        const Figures f =
+            *Evaluate(plan, problem.traffic, homes, {phase, dispatch, problem.time_model});
+        least.moe_ms = std::min(least.moe_ms, f.modelled_moe_ms_per_step.value_or(0));
         least.visits = std::min(least.visits, f.remote_visits_per_token_layer.value_or(0));
         least.remote = std::min(least.remote, f.remote_activation_ratio);
         least.node_load = std::min(least.node_load, f.node_load.mean);
@@ -95,6 +99,7 @@ void ExpectBelow(const Problem& problem, const std::vector<NodeId>& homes, Phase
   EXPECT_LE(bounds.remote_visits_per_token_layer.value_or(0), least.visits + 1e-9);
   EXPECT_LE(*bounds.node_load_mean, least.node_load + 1e-9);
   EXPECT_LE(*bounds.gpu_load_mean, least.gpu_load + 1e-9);
+  EXPECT_LE(bounds.modelled_moe_ms_per_step.value_or(0), least.moe_ms * (1 + 1e-9));
   if (problem.model.top_k == 1 && bounds.remote_visits_per_token_layer.has_value()) {
     EXPECT_NEAR(*bounds.remote_visits_per_token_layer, least.visits, 1e-9);
   }
@@ -108,6 +113,7 @@ Problem TinyProblem(int experts, int top_k, Topology topology, uint64_t seed,
   problem.topology = std::move(topology);
   problem.traffic = RandomTraffic(problem.model, 5, 2, &rng);
   problem.traffic.requests[1].weight = 2;
+  problem.time_model = TimeModel{1 + double(seed % 3), 10, 20};
   homes->clear();
   for (int i = 0; i < 5; ++i) {
     homes->push_back(NodeId(static_cast<int>(rng.Below(problem.topology.node_count()))));
@@ -168,6 +174,60 @@ TEST(LowerBoundsTest, OneNodeOrNoTraffic) {
   EXPECT_EQ(LowerBounds(problem, {}, homes, parallel).remote_visits_per_token_layer, 0.0);
   problem.traffic.requests.clear();
   EXPECT_EQ(LowerBounds(problem, {}, {}, parallel), Bounds());
+}
+
+// On problems small enough to look at every placement: bound <= optimum <= result, for the grouping
+// that the result has, and what is stated as the gap is the distance to the bound.
+TEST(GapRatioTest, BoundOptimumAndResultStandInOrder) {
+  double sum_of_gaps = 0, sum_of_true_gaps = 0;
+  int results = 0;
+  for (const Objective objective :
+       {Objective::kInternodeBytes, Objective::kBalance, Objective::kLatency}) {
+    for (uint64_t seed = 1; seed <= 6; ++seed) {
+      SCOPED_TRACE(std::string(ToString(objective)) + ", seed " + std::to_string(seed));
+      std::vector<NodeId> homes;
+      const Problem problem =
+          TinyProblem(4, 2, *Topology::Uniform(2, 1, seed % 2 == 0 ? 2 : 3), seed, &homes);
+      InlineParallelFor parallel;
+      SolveParams params;
+      params.objective = objective;
+      params.phase = PhaseFilter::kDecode;
+      params.node_load_cap = params.gpu_load_cap = 4;  // bind nothing
+      ASSERT_OK_AND_ASSIGN(const SolveResult result, Solve(problem, params, parallel));
+      Plan plan;
+      plan.model = problem.model;
+      plan.topology = problem.topology;
+      plan.placement = result.placement;
+      plan.remote_choice = result.remote_choice;
+      const Figures f = *Evaluate(plan, problem.traffic, result.homes,
+                                  {params.phase, params.dispatch, problem.time_model});
+      const Least least = BruteForce(problem, result.homes, params.phase);
+      double bound = 0, optimum = 0, value = 0;
+      if (objective == Objective::kInternodeBytes) {
+        bound = *result.bounds.remote_visits_per_token_layer;
+        optimum = least.visits;
+        value = *f.remote_visits_per_token_layer;
+      } else if (objective == Objective::kBalance) {
+        bound = *result.bounds.gpu_load_mean;
+        optimum = least.gpu_load;
+        value = f.gpu_load.mean;
+      } else {
+        bound = *result.bounds.modelled_moe_ms_per_step;
+        optimum = least.moe_ms;
+        value = *f.modelled_moe_ms_per_step;
+      }
+      EXPECT_LE(bound, optimum * (1 + 1e-9));
+      EXPECT_LE(optimum, value * (1 + 1e-9));
+      EXPECT_LE(value, 1.15 * optimum);
+      ASSERT_TRUE(result.bounds.gap_ratio.has_value());
+      EXPECT_NEAR(*result.bounds.gap_ratio, value > 0 ? (value - bound) / value : 0, 1e-9);
+      sum_of_gaps += *result.bounds.gap_ratio;
+      sum_of_true_gaps += value > 0 ? (value - optimum) / value : 0;
+      ++results;
+    }
+  }
+  std::printf("mean gap stated %.3f, to the optimum %.3f\n", sum_of_gaps / results,
+              sum_of_true_gaps / results);
 }
 
 TEST(GapRatioTest, IsTheShareAboveTheBoundOfTheObjective) {

@@ -253,15 +253,5 @@ TEST(JointTest, BalanceLevelsGpus) {
   EXPECT_LT(Fit(problem, MustSolve(problem, params), PhaseFilter::kAll).gpu_load.worst, 1.03);
 }
 
-TEST(JointTest, LatencyIsRefusedByName) {
-  Problem problem = MakeProblem(2, 8, 2, *Topology::Uniform(2, 1, 4), 5, 20);
-  problem.time_model = TimeModel{50, 450, 900};
-  SolveParams params = Quick();
-  params.objective = Objective::kLatency;
-  InlineParallelFor inline_parallel;
-  EXPECT_THAT(Solve(problem, params, inline_parallel).status(),
-              StatusIs(absl::StatusCode::kUnimplemented, ::testing::HasSubstr("latency")));
-}
-
 }  // namespace
 }  // namespace advisor

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 #include <vector>
 
 #include "core/base/rng.h"
@@ -91,6 +92,7 @@ void ExpectEqual(const LayerState& kept, const LayerState& counted) {
   ASSERT_EQ(kept.visits(), CountVisits(kept));
   ASSERT_EQ(kept.excess(), counted.excess());
   ASSERT_EQ(kept.moves(), counted.moves());
+  ASSERT_NEAR(kept.Cost(), counted.Cost(), 1e-6);
   const LayerTraffic& t = kept.traffic();
   for (int set = 0; set < t.load_sets; ++set) {
     for (int n = 0; n < t.nodes; ++n) {
@@ -149,12 +151,20 @@ bool Legal(const LayerState& state, const LayerMove& move) {
   return legal;
 }
 
-class LayerStateTest : public ::testing::TestWithParam<PhaseFilter> {};
+// Limits under which modelled time is minimised, links and GPUs weighing about as much.
+LayerLimits LatencyLimits() {
+  LayerLimits limits = TightLimits();
+  limits.latency = LatencyWeights{4, 0.3, 2};
+  return limits;
+}
+
+class LayerStateTest
+    : public ::testing::TestWithParam<std::tuple<PhaseFilter, LayerLimits (*)()>> {};
 
 TEST_P(LayerStateTest, StaysEqualToARecountOverThousandsOfMoves) {
   for (uint64_t seed : {1, 2, 3}) {
-    const Fixture f = MakeFixture(seed, GetParam());
-    const LayerLimits limits = TightLimits();
+    const Fixture f = MakeFixture(seed, std::get<0>(GetParam()));
+    const LayerLimits limits = std::get<1>(GetParam())();
     LayerState state(f.layer, f.topology, limits);
     const std::vector<int16_t> start = StartByDemand(f.layer, f.topology);
     state.Reset(start, {});
@@ -191,7 +201,9 @@ TEST_P(LayerStateTest, StaysEqualToARecountOverThousandsOfMoves) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Phases, LayerStateTest,
-                         ::testing::Values(PhaseFilter::kAll, PhaseFilter::kDecode));
+                         ::testing::Combine(::testing::Values(PhaseFilter::kAll,
+                                                              PhaseFilter::kDecode),
+                                            ::testing::Values(TightLimits, LatencyLimits)));
 
 TEST(LayerStateTest, RejectsExactlyWhatCostsMoreThanTheLimit) {
   const Fixture f = MakeFixture(4, PhaseFilter::kAll);
