@@ -15,6 +15,7 @@
 #include "core/solver/methods.h"
 #include "core/solver/request_clusters.h"
 #include "core/solver/start_rows.h"
+#include "core/solver/swap_leveling.h"
 
 namespace advisor {
 namespace {
@@ -180,7 +181,20 @@ std::vector<int16_t> JointSearch::StartByLoad(const LayerTraffic& traffic) const
                                         traffic.Demand(e, set) + traffic.nodes, int64_t{0}));
     }
   }
-  return EplbRow(problem_.model, problem_.topology, load);
+  std::vector<int16_t> row = EplbRow(problem_.model, problem_.topology, load);
+  std::vector<int> copies(traffic.experts, 0);
+  for (int16_t e : row) {
+    if (e != kEmptySlot) {
+      ++copies[e];
+    }
+  }
+  const double mean =
+      std::accumulate(load.begin(), load.end(), 0.0) / problem_.topology.gpu_count();
+  for (int e = 0; e < traffic.experts; ++e) {
+    load[e] /= std::max(1, copies[e]);
+  }
+  LevelBySwaps(problem_.topology, load, kLevel * mean, absl::MakeSpan(row));
+  return row;
 }
 
 AnnealSchedule JointSearch::ScheduleOf(From from, int64_t work) const {
@@ -236,8 +250,11 @@ void JointSearch::Keep(const LayerState& layer, absl::Span<int16_t> row, absl::S
     return;
   }
   *least = layer.Cost();
+  // Repairs keep their slots, and what is level needs no packing.
+  const bool packed =
+      Repairs() || (params_.objective == Objective::kBalance && layer.excess() == 0);
   const std::vector<int16_t> found =
-      Repairs() ? std::vector<int16_t>(layer.row().begin(), layer.row().end()) : LevelGpus(layer);
+      packed ? std::vector<int16_t>(layer.row().begin(), layer.row().end()) : LevelGpus(layer);
   std::copy(found.begin(), found.end(), row.begin());
   layer.ExportChoice(choice);
 }

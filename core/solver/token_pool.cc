@@ -62,10 +62,12 @@ TokenPool MakeTokenPool(const Traffic& traffic, absl::Span<const int> subset,
   TokenPool pool;
   pool.model = &traffic.model;
   pool.source = CanonicalOrder(traffic, subset);
-  pool.load_sets = options.phase == PhaseFilter::kAll ? 2 : 1;
+  bool phases_known = false;  // sums stand for every phase alike
   for (int i : pool.source) {
     pool.requests.push_back(&traffic.requests[i]);
+    phases_known |= !traffic.requests[i].counts_only();
   }
+  pool.load_sets = options.phase == PhaseFilter::kAll && phases_known ? 2 : 1;
   // Every `stride`-th token counted over all requests is kept and stands for `stride`.
   const double stride = std::max(1.0, double(CountTokens(pool, options)) / options.max_tokens);
   const double unit =

@@ -38,7 +38,7 @@ struct TokenPool {
   std::vector<int32_t> first_token;  // [requests + 1]
   std::vector<int32_t>
       lone_weight;    // [requests] per activation, for requests known by sums; else 0
-  int load_sets = 1;  // kAll: prefill and decode are balanced each on its own
+  int load_sets = 1;  // kAll with whole tokens: prefill and decode are balanced each on its own
 };
 
 // `traffic` must outlive the pool. `subset` (indices into traffic.requests) restricts it; empty:
