@@ -82,6 +82,7 @@ void Planner::UpdateStatistics(absl::Time now) {
   statistics_at_ = now;
   counts_ = CountsByDomain(ingest_.window());
   drift_ = Drift(deployment_.model, solved_for_, counts_, deployment_.phase);
+  drift_history_.Add(drift_, ingest_.tokens_closed(), options_.policy);
 }
 
 bool Planner::AdviceOnly() const { return coverage_ < options_.policy.min_coverage; }
@@ -99,6 +100,8 @@ SolveConditions Planner::Conditions(absl::Time now) const {
   c.window_tokens = ingest_.window().tokens();
   c.tokens_since_solve = ingest_.tokens_closed() - tokens_at_solve_;
   c.drift = drift_;
+  c.drifted_tokens = drift_history_.drifted_tokens();
+  c.lasting_tokens = drift_history_.lasting_tokens();
   c.last_solve = last_solve_;
   c.last_commit = publisher_.last_placement();
   return c;
@@ -135,6 +138,7 @@ void Planner::Start(Verdict due, bool advice, bool forced, std::optional<Command
   counts_ = CountsByDomain(ingest_.window());
   solved_for_ = counts_;
   drift_ = 0;
+  drift_history_.Solved();
   last_solve_ = turn.now;
   tokens_at_solve_ = tokens_at_statistics_ = ingest_.tokens_closed();
   Solve solve;

@@ -11,6 +11,7 @@
 #include "core/engine/options.h"
 #include "core/engine/publisher.h"
 #include "core/model/deployment.h"
+#include "core/policy/drift_history.h"
 #include "core/policy/regression_watch.h"
 #include "core/policy/solve_trigger.h"
 #include "core/window/statistics.h"
@@ -84,6 +85,7 @@ class Planner {
   uint64_t tokens_at_solve_ = 0;
   std::vector<DomainCounts> solved_for_, counts_;
   double drift_ = 0;
+  DriftHistory drift_history_;
   uint64_t tokens_at_statistics_ = 0;
   absl::Time statistics_at_ = absl::InfinitePast();
   absl::Time coverage_low_since_ = absl::InfiniteFuture();

@@ -48,6 +48,8 @@ const char* ToString(DecisionReason reason) {
       return "rollout_running";
     case DecisionReason::kNoDrift:
       return "no_drift";
+    case DecisionReason::kSwinging:
+      return "swinging";
   }
   return "unknown";
 }

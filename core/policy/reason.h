@@ -27,6 +27,7 @@ enum class DecisionReason {
   kStoreFailed = 31,
   kRolloutRunning = 32,
   kNoDrift = 33,
+  kSwinging = 34,
 };
 
 constexpr bool IsPublish(DecisionReason reason) {

@@ -45,7 +45,7 @@ Verdict Due(const SolveConditions& c, const PolicyOptions& options, absl::Time n
   if (!c.has_plan) {
     return {DecisionReason::kFirstPlan, absl::StrFormat("window has %d tokens", c.window_tokens)};
   }
-  if (c.drift > options.drift_threshold) {
+  if (c.drift > options.drift_threshold && c.drifted_tokens >= c.lasting_tokens) {
     return {DecisionReason::kDrift,
             absl::StrFormat("drift %.3f above %.3f", c.drift, options.drift_threshold)};
   }
@@ -55,6 +55,13 @@ Verdict Due(const SolveConditions& c, const PolicyOptions& options, absl::Time n
   if (now - *c.last_solve >= options.max_solve_interval) {
     return {DecisionReason::kPeriodic,
             absl::StrCat("last solved ", Text(now - *c.last_solve), " ago")};
+  }
+  if (c.drift > options.drift_threshold) {
+    return {
+        DecisionReason::kSwinging,
+        absl::StrFormat("drift %.3f above %.3f for %d tokens, must be for %d: traffic came back "
+                        "by itself before",
+                        c.drift, options.drift_threshold, c.drifted_tokens, c.lasting_tokens)};
   }
   return {DecisionReason::kNoDrift,
           absl::StrFormat("drift %.3f, threshold %.3f", c.drift, options.drift_threshold)};

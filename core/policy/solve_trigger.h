@@ -19,8 +19,10 @@ struct SolveConditions {
   double coverage = 0;            // share of nodes whose reporters are live
   absl::Time coverage_low_since = absl::InfiniteFuture();
   uint64_t window_tokens = 0;
-  uint64_t tokens_since_solve = 0;        // that have come into the window since the last solve
-  double drift = 0;                       // against the counts last solved for
+  uint64_t tokens_since_solve = 0;  // that have come into the window since the last solve
+  double drift = 0;                 // against the counts last solved for
+  // For how many tokens it has been above the threshold, and how long it must be (DriftHistory).
+  uint64_t drifted_tokens = 0, lasting_tokens = 0;
   std::optional<absl::Time> last_solve;   // started
   std::optional<absl::Time> last_commit;  // of a placement
 };

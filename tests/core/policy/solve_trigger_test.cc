@@ -39,6 +39,18 @@ TEST_F(SolveTriggerTest, WhatMakesASolveDue) {
   EXPECT_EQ(Reason(), DecisionReason::kTopologyChange);
 }
 
+TEST_F(SolveTriggerTest, DriftMustLastWhereTrafficSwings) {
+  c_.drift = 0.5;
+  c_.drifted_tokens = 999;
+  c_.lasting_tokens = 1000;
+  EXPECT_EQ(Reason(), DecisionReason::kSwinging);
+  c_.drifted_tokens = 1000;
+  EXPECT_EQ(Reason(), DecisionReason::kDrift);
+  c_.drifted_tokens = 0;
+  c_.last_solve = now_ - absl::Minutes(30);
+  EXPECT_EQ(Reason(), DecisionReason::kPeriodic);
+}
+
 TEST_F(SolveTriggerTest, WhatKeepsFromSolvingWhateverIsDue) {
   c_.drift = 0.5;
   c_.window_tokens = 16383;
