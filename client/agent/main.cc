@@ -1,6 +1,5 @@
 #include <grpc/support/log.h>
 #include <malloc.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
@@ -10,9 +9,11 @@
 #include <string>
 
 #include "client/agent/agent.h"
+#include "client/agent/log.h"
 #include "client/agent/metrics.h"
 #include "client/channel.h"
 #include "core/base/status_macros.h"
+#include "proto/convert/model.h"
 
 namespace advisor::client {
 namespace {
@@ -77,6 +78,8 @@ void AddFlags(CLI::App* app, Flags* flags) {
 }
 
 absl::Status Serve(Flags flags, sigset_t* stop_signals) {
+  RETURN_IF_ERROR(ValidateId("--deployment", flags.agent.deployment));
+  SetUpLog(flags.agent.deployment);
   flags.agent.wait_for_engines = flags.apply == "engine";
   flags.agent.streams.reconnect_min = absl::Seconds(flags.reconnect_min_s);
   flags.agent.streams.reconnect_max = absl::Seconds(flags.reconnect_max_s);
@@ -117,7 +120,6 @@ int main(int argc, char** argv) {
   sigaddset(&stop_signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &stop_signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("advisor-agent"));
   gpr_set_log_function(&advisor::client::LogGrpc);
   CLI::App app(
       "Sidecar beside one inference server: counts its expert choices, reports them to advisord "

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "core/model/model_identity.h"
 
 namespace advisor::client {
 namespace {
@@ -32,7 +33,7 @@ SubscriberHello PlanSession::Hello() const {
   hello.role = Role::kActor;
   hello.ability = options_.ability;
   hello.node = options_.node;
-  hello.accept_delta = true;
+  hello.features.delta_placement = true;
   // Only what is in force is claimed: what was being staged, or was only advice, comes again.
   if (in_force_ != nullptr && !forget_position_) {
     hello.placement = in_force_->position;
@@ -91,10 +92,9 @@ PlanEffects PlanSession::OnPlacement(Position position, absl::StatusOr<Plan> pla
   if (in_force_ != nullptr && ModelFingerprint(plan->model) != ModelFingerprint(in_force_->model)) {
     effects.acks.push_back(
         MakeNack(AckSubject::kPlacement, position, NackReason::kModelMismatch,
-                 absl::StrFormat("plan is for model \"%s\", the engine runs \"%s\"; restart the "
-                                 "agent without its plan file "
-                                 "to change models",
-                                 plan->model.name, in_force_->model.name)));
+                 absl::StrFormat("plan is for another model than the one in force: %s; restart the "
+                                 "agent without its plan file to change models",
+                                 IdentityDifference(plan->model, in_force_->model))));
     return effects;
   }
   forget_position_ = false;

@@ -263,6 +263,7 @@ ReporterHello ReportSession::Hello() const {
   hello.incarnation = incarnation_;
   hello.node = identity_.node;
   hello.next_seq = next_seq_;
+  hello.features.samples = true;
   return hello;
 }
 

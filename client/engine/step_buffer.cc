@@ -82,9 +82,13 @@ bool StepBuffer::MergeIntoTail(const EngineStep& step) {
       it = tail_.merged.end() - 1;
     }
     it->tokens += static_cast<uint32_t>(TokensOf(model_, block));
-    for (size_t i = 0; i < block.experts.size(); ++i) {
-      const size_t layer = i / model_.top_k % model_.moe_layers;
-      ++it->counts[layer * model_.experts + block.experts[i]];
+    for (size_t i = 0; i < block.experts.size();) {  // on the engine's thread: no division
+      uint32_t* row = it->counts.data();
+      for (int l = 0; l < model_.moe_layers; ++l, row += model_.experts) {
+        for (int k = 0; k < model_.top_k; ++k) {
+          ++row[block.experts[i++]];
+        }
+      }
     }
   }
   tail_.step.step = step.step;

@@ -9,9 +9,9 @@
 namespace advisor {
 
 absl::Status Audience::Admit(const SubscriberHello& hello) const {
-  const uint64_t want = ModelFingerprint(deployment_.model);
-  if (hello.model_fingerprint != 0 && hello.model_fingerprint != want) {
-    return error::ModelMismatch(hello.subscriber_id, hello.model_fingerprint, want);
+  if (hello.model_fingerprint != 0 &&
+      hello.model_fingerprint != ModelFingerprint(deployment_.model)) {
+    return error::ModelMismatch(hello.subscriber_id, hello.model_fingerprint, deployment_.model);
   }
   if (hello.placement.epoch > kLastEpoch || hello.grouping.epoch > kLastEpoch) {
     return absl::InvalidArgumentError(absl::StrFormat(

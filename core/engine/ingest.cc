@@ -34,10 +34,17 @@ std::optional<NodeId> Ingest::NodeNamed(const std::string& name) const {
   return NodeId(static_cast<int>(it - nodes.begin()));
 }
 
+Features Ingest::Offered() const {
+  return {.samples = options_.window.frame_sample_tokens > 0, .delta_placement = false};
+}
+
 absl::Status Ingest::Admit(const ReporterHello& hello) const {
-  const uint64_t want = ModelFingerprint(deployment_.model);
-  if (hello.model_fingerprint != 0 && hello.model_fingerprint != want) {
-    return error::ModelMismatch(hello.reporter_id, hello.model_fingerprint, want);
+  if (hello.model_fingerprint != 0 &&
+      hello.model_fingerprint != ModelFingerprint(deployment_.model)) {
+    return error::ModelMismatch(hello.reporter_id, hello.model_fingerprint, deployment_.model);
+  }
+  if ((hello.required & Offered()) != hello.required) {
+    return error::FeatureNotOffered(hello.reporter_id);
   }
   if (!NodeNamed(hello.node).has_value()) {
     return error::NodeNotInTopology(hello.reporter_id, hello.node);
@@ -83,7 +90,9 @@ void Ingest::Open(StreamId stream, const ReporterHello& hello, uint64_t epoch, T
   ack.max_interval_ms = Milliseconds(limits.max_report_interval);
   ack.credits = limits.credits;
   ack.max_frame_bytes = limits.max_frame_bytes;
-  ack.sample_tokens = static_cast<uint32_t>(options_.window.frame_sample_tokens);
+  ack.features = hello.features & Offered();
+  ack.sample_tokens =
+      ack.features.samples ? static_cast<uint32_t>(options_.window.frame_sample_tokens) : 0;
   ack.window_buckets = static_cast<uint32_t>(options_.window.buckets);
   ack.bucket_tokens = options_.window.bucket_tokens;
   ack.bucket_steps = options_.window.bucket_steps;

@@ -58,6 +58,8 @@ class Ingest {
   };
 
   ReporterSession* Find(StreamId stream);
+  // To reporters of this deployment.
+  Features Offered() const;
   absl::Status Admit(const ReporterHello& hello) const;
   void CountApplied(const Frame& frame, const ReporterSession::FrameResult& result);
   MeasuredVisits Measure(const Frame& frame, const ReporterWindow& window, const Applied& applied);

@@ -140,9 +140,8 @@ Choice Assigner::Choose(const std::vector<Choice>& ranked, double weight) const 
   });
 }
 
-Choice Assigner::Assign(const Prompt& prompt) {
+Choice Assigner::Assign(const Prompt& prompt, const std::vector<Choice>& ranked) {
   const double weight = ExpectedDecodeTokens(prompt);
-  const std::vector<Choice> ranked = Rank(prompt);
   ++assigned_;
   total_ += weight;
   booked_ever_ += weight;

@@ -55,7 +55,9 @@ class Assigner {
   std::vector<Choice> Rank(const Prompt& prompt) const;
 
   // Chooses and books the request's expected decode tokens on the node.
-  Choice Assign(const Prompt& prompt);
+  Choice Assign(const Prompt& prompt) { return Assign(prompt, Rank(prompt)); }
+  // The same for one who has ranked the prompt already, on this assigner as it is.
+  Choice Assign(const Prompt& prompt, const std::vector<Choice>& ranked);
 
   // Takes `decode_tokens` (as booked) back from a node when a request ends, so that load means
   // requests alive. Offline, where load means share of all traffic, it is never called.

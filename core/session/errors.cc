@@ -1,6 +1,7 @@
 #include "core/session/errors.h"
 
 #include "absl/strings/str_format.h"
+#include "core/model/model_identity.h"
 
 namespace advisor {
 
@@ -15,11 +16,19 @@ absl::Status NoSuchDeployment(const std::string& deployment) {
       absl::StrFormat("no deployment \"%s\": check the name, or add its file", deployment));
 }
 
-absl::Status ModelMismatch(const std::string& peer, uint64_t got, uint64_t want) {
+absl::Status ModelMismatch(const std::string& peer, uint64_t got, const ModelSpec& want) {
   return absl::FailedPreconditionError(absl::StrFormat(
-      "MODEL_MISMATCH: \"%s\" runs model %016x, the deployment is for %016x: align the deployment "
-      "file with the engine",
-      peer, got, want));
+      "MODEL_MISMATCH: \"%s\" runs model %016x, the deployment is for %016x (%s): align the "
+      "deployment file with the engine",
+      peer, got, ModelFingerprint(want), IdentityText(want)));
+}
+
+absl::Status FeatureNotOffered(const std::string& peer) {
+  return absl::FailedPreconditionError(
+      absl::StrFormat("FEATURE_MISSING: \"%s\" requires a feature that reporters of this "
+                      "deployment are not offered; "
+                      "samples need window.frame_sample_tokens above 0",
+                      peer));
 }
 
 absl::Status NodeNotInTopology(const std::string& peer, const std::string& node) {

@@ -2,8 +2,8 @@
 #define ADVISOR_CORE_SESSION_INCARNATIONS_H_
 
 #include <algorithm>
-#include <deque>
 #include <optional>
+#include <vector>
 
 #include "core/session/messages.h"
 
@@ -29,7 +29,7 @@ class Incarnations {
     if (current_.has_value() && *current_ != incarnation) {
       retired_.push_back(*current_);
       if (retired_.size() > kKept) {
-        retired_.pop_front();
+        retired_.erase(retired_.begin());
       }
     }
     current_ = incarnation;
@@ -38,7 +38,7 @@ class Incarnations {
  private:
   static constexpr size_t kKept = 8;
   std::optional<Incarnation> current_;
-  std::deque<Incarnation> retired_;
+  std::vector<Incarnation> retired_;  // oldest first
 };
 
 }  // namespace advisor

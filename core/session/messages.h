@@ -11,6 +11,7 @@
 #include "core/base/strong_id.h"
 #include "core/model/phase.h"
 #include "core/model/plan.h"
+#include "core/session/features.h"
 #include "core/window/report.h"
 
 namespace advisor {
@@ -35,6 +36,7 @@ struct ReporterHello {
   uint64_t model_fingerprint = 0;
   std::string node;
   uint64_t next_seq = 1;
+  Features features = {}, required = {};
 };
 
 struct Frame {
@@ -69,6 +71,7 @@ struct HelloAck {
   uint32_t sample_tokens = 0;
   uint32_t window_buckets = 0;
   uint64_t bucket_tokens = 0, bucket_steps = 0;
+  Features features = {};  // agreed
 };
 
 struct BlockReject {
@@ -100,7 +103,7 @@ struct SubscriberHello {
   Role role = Role::kObserver;
   ApplyAbility ability = ApplyAbility::kHotSwap;
   std::string node;
-  bool accept_delta = false;
+  Features features = {};
   Position placement, grouping;
   uint64_t placement_hash = 0, grouping_hash = 0;
 };

@@ -24,7 +24,7 @@ void SubscriberSession::Open(StreamId stream, const SubscriberHello& hello, absl
   node_ = hello.node;
   role_ = hello.role;
   ability_ = hello.ability;
-  accepts_delta_ = hello.accept_delta;
+  accepts_delta_ = hello.features.delta_placement;
   placement_ = {hello.placement, hello.placement_hash};
   advice_ = {};
   grouping_ = {hello.grouping, hello.grouping_hash};
@@ -69,7 +69,7 @@ bool SubscriberSession::WantsGrouping(const Held& grouping) const {
 void SubscriberSession::SentPlacement(const Held& plan, PlacementMode mode, absl::Time now) {
   sent_placements_.push_back({plan, mode});
   if (sent_placements_.size() > kKeptSent) {
-    sent_placements_.pop_front();
+    sent_placements_.erase(sent_placements_.begin());
   }
   placement_waits_ = Waiting{plan.position, now};
   if (mode == PlacementMode::kPrepare) {
@@ -81,7 +81,7 @@ void SubscriberSession::SentPlacement(const Held& plan, PlacementMode mode, absl
 void SubscriberSession::SentGrouping(const Held& grouping, absl::Time now) {
   sent_groupings_.push_back({grouping, PlacementMode::kInForce});
   if (sent_groupings_.size() > kKeptSent) {
-    sent_groupings_.pop_front();
+    sent_groupings_.erase(sent_groupings_.begin());
   }
   grouping_ = grouping;
   grouping_waits_ = Waiting{grouping.position, now};
@@ -89,7 +89,7 @@ void SubscriberSession::SentGrouping(const Held& grouping, absl::Time now) {
 }
 
 bool SubscriberSession::WasSent(AckSubject subject, const Position& position) const {
-  const std::deque<Sent>& sent =
+  const std::vector<Sent>& sent =
       subject == AckSubject::kPlacement ? sent_placements_ : sent_groupings_;
   return std::any_of(sent.begin(), sent.end(),
                      [&](const Sent& s) { return s.plan.position == position; });
@@ -101,7 +101,7 @@ bool SubscriberSession::WasSentAs(const Position& placement, PlacementMode mode)
 }
 
 SubscriberSession::AckResult SubscriberSession::Take(const PlanAck& ack) {
-  std::deque<Sent>& sent =
+  std::vector<Sent>& sent =
       ack.subject == AckSubject::kPlacement ? sent_placements_ : sent_groupings_;
   const auto it = std::find_if(sent.rbegin(), sent.rend(), [&](const Sent& candidate) {
     return candidate.plan.position == ack.position;
@@ -187,7 +187,7 @@ void SubscriberSession::Refuse(uint64_t hash) {
   if (!Refused(hash)) {
     refused_.push_back(hash);
     if (refused_.size() > kKeptRefused) {
-      refused_.pop_front();
+      refused_.erase(refused_.begin());
     }
   }
 }

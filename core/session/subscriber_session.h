@@ -2,7 +2,6 @@
 #define ADVISOR_CORE_SESSION_SUBSCRIBER_SESSION_H_
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
@@ -120,10 +119,10 @@ class SubscriberSession {
   std::optional<StreamId> stream_;
   Held placement_, advice_, grouping_;
   Position prepared_;
-  std::deque<Sent> sent_placements_, sent_groupings_;  // on this stream, oldest first
+  std::vector<Sent> sent_placements_, sent_groupings_;  // on this stream, oldest first
   std::optional<Waiting> placement_waits_, grouping_waits_;
   std::optional<Position> commit_waits_;  // told to switch to it, not known to have
-  std::deque<uint64_t> refused_;
+  std::vector<uint64_t> refused_;
   Position known_;
   std::optional<AckPhase> phase_;
   NackReason nack_ = NackReason::kNone;

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
+#include "proto/convert/features.h"
 #include "proto/convert/limits.h"
 #include "proto/convert/little_endian.h"
 #include "proto/convert/model.h"
@@ -165,7 +166,8 @@ v1::SubscribeHello ToProto(const SubscriberHello& hello) {
   out.set_ability(hello.ability == ApplyAbility::kRestartOnly ? v1::APPLY_ABILITY_RESTART_ONLY
                                                               : v1::APPLY_ABILITY_HOT_SWAP);
   out.set_node(hello.node);
-  out.set_accept_delta(hello.accept_delta);
+  *out.mutable_features() = NamesOf(hello.features);
+  out.set_accept_delta(hello.features.delta_placement);
   if (hello.placement != Position{}) {
     *out.mutable_placement() = ToProto(hello.placement);
   }
@@ -197,7 +199,9 @@ absl::StatusOr<SubscriberHello> FromProto(const v1::SubscribeHello& hello) {
   if (out.role == Role::kActor && out.node.empty()) {
     return absl::InvalidArgumentError("hello.node is empty, an actor must name its node");
   }
-  out.accept_delta = hello.accept_delta();
+  out.features = FeaturesNamed(hello.features());
+  out.features.delta_placement = out.features.delta_placement || hello.accept_delta();
+  RETURN_IF_ERROR(RequiredFeatures(hello.required_features()).status());
   out.placement = FromProto(hello.placement());
   out.placement_hash = hello.placement_hash();
   out.grouping = FromProto(hello.grouping());

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
 #include "proto/convert/counts.h"
+#include "proto/convert/features.h"
 #include "proto/convert/limits.h"
 #include "proto/convert/model.h"
 
@@ -142,6 +143,8 @@ v1::Hello ToProto(const ReporterHello& hello) {
   out.set_model_fingerprint(hello.model_fingerprint);
   out.set_node(hello.node);
   out.set_next_seq(hello.next_seq);
+  *out.mutable_features() = NamesOf(hello.features);
+  *out.mutable_required_features() = NamesOf(hello.required);
   return out;
 }
 
@@ -163,6 +166,8 @@ absl::StatusOr<ReporterHello> FromProto(const v1::Hello& hello) {
   out.model_fingerprint = hello.model_fingerprint();
   out.node = hello.node();
   out.next_seq = hello.next_seq();
+  out.features = FeaturesNamed(hello.features());
+  ASSIGN_OR_RETURN(out.required, RequiredFeatures(hello.required_features()));
   return out;
 }
 
@@ -252,6 +257,7 @@ v1::HelloAck ToProto(const HelloAck& ack) {
   out.set_window_buckets(ack.window_buckets);
   out.set_bucket_tokens(ack.bucket_tokens);
   out.set_bucket_steps(ack.bucket_steps);
+  *out.mutable_features() = NamesOf(ack.features);
   return out;
 }
 
@@ -273,6 +279,7 @@ absl::StatusOr<HelloAck> FromProto(const v1::HelloAck& ack) {
   out.window_buckets = ack.window_buckets();
   out.bucket_tokens = ack.bucket_tokens();
   out.bucket_steps = ack.bucket_steps();
+  out.features = FeaturesNamed(ack.features());
   return out;
 }
 

@@ -52,7 +52,8 @@ AssignedNode DeploymentAssigner::Assign(const std::string& request_id, const Pro
   std::lock_guard<std::mutex> lock(mutex_);
   AssignedNode assigned;
   assigned.grouping = grouping_;
-  for (const Choice& choice : assigner_->Rank(prompt)) {
+  const std::vector<Choice> ranked = assigner_->Rank(prompt);
+  for (const Choice& choice : ranked) {
     assigned.ranked.push_back({choice, topology_.nodes()[choice.node.value()].name,
                                assigner_->LoadOverShare(choice.node)});
   }
@@ -63,7 +64,7 @@ AssignedNode DeploymentAssigner::Assign(const std::string& request_id, const Pro
     return assigned;
   }
   const double decode_tokens = assigner_->ExpectedDecodeTokens(prompt);
-  assigned.choice = assigner_->Assign(prompt);
+  assigned.choice = assigner_->Assign(prompt, ranked);
   if (microbatcher_ != nullptr) {
     assigned.microbatch = microbatcher_->Place(assigned.choice.node, prompt, decode_tokens);
   }

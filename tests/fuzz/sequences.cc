@@ -146,7 +146,7 @@ class Player {
     hello.role = choices_.Below(4) == 0 ? Role::kObserver : Role::kActor;
     hello.ability = choices_.Flag() ? ApplyAbility::kHotSwap : ApplyAbility::kRestartOnly;
     hello.node = SomeNode();
-    hello.accept_delta = choices_.Flag();
+    hello.features.delta_placement = choices_.Flag();
     if (choices_.Flag()) {
       hello.placement = SomePosition();
       hello.placement_hash = choices_.Next();

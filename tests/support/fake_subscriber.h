@@ -33,7 +33,7 @@ class FakeSubscriber {
     hello.role = role_;
     hello.ability = restart_only ? ApplyAbility::kRestartOnly : ApplyAbility::kHotSwap;
     hello.node = node_;
-    hello.accept_delta = true;
+    hello.features.delta_placement = true;
     if (in_force_ != nullptr) {
       hello.placement = in_force_->position;
       hello.placement_hash = PlacementHash(*in_force_);

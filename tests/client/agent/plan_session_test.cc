@@ -143,6 +143,11 @@ TEST(PlanSessionTest, RefusalsCarryTheReason) {
   other.model.name = "other";
   EXPECT_EQ(nack(session.OnPlacement({1, 2}, other, PlacementMode::kPrepare)),
             NackReason::kModelMismatch);
+  other.model.name = MakePlan(1).model.name;
+  other.model.expert_bytes += 7;
+  const PlanEffects effects = session.OnPlacement({1, 2}, other, PlacementMode::kPrepare);
+  EXPECT_EQ(nack(effects), NackReason::kModelMismatch);
+  EXPECT_THAT(effects.acks[0].nack_message, HasSubstr(": expert_bytes 1007 against 1000; "));
   PlanAck refused = EngineAck({1, 3}, AckPhase::kNack);
   refused.nack = NackReason::kOutOfMemory;
   session.OnPlacement({1, 3}, MakePlan(3), PlacementMode::kPrepare);

@@ -143,6 +143,30 @@ TEST_F(EngineTest, FirstPlanIsStagedCommittedAndInForce) {
   EXPECT_EQ(daemon_.Status().counters.rollouts_committed, 1u);
 }
 
+TEST_F(EngineTest, FeaturesAreAgreedWhenAReporterOpens) {
+  const auto open = [&](Features features, Features required) {
+    const StreamId stream = daemon_.NewStream();
+    daemon_.Step(event::ReporterOpened{
+        stream, {"chat", "agent-9", {1, 1}, 0, "node-0", 1, features, required}});
+    return stream;
+  };
+  const auto agreed = [&](StreamId stream) {
+    return std::get<HelloAck>(daemon_.mail(stream).reporter.at(0));
+  };
+  options_.window.frame_sample_tokens = 32;
+  daemon_.Start(deployment_, options_);
+  const HelloAck both = agreed(open({true, true}, {true, false}));
+  EXPECT_EQ(both.features, (Features{true, false}));
+  EXPECT_EQ(both.sample_tokens, 32u);
+  EXPECT_EQ(agreed(open({}, {})).sample_tokens, 0u);
+
+  options_.window.frame_sample_tokens = 0;
+  daemon_.Start(deployment_, options_);
+  EXPECT_EQ(agreed(open({true, true}, {})).features, Features{});
+  EXPECT_THAT(EndOf(open({true, true}, {true, false})),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("FEATURE_MISSING")));
+}
+
 TEST_F(EngineTest, StreamsAreRefusedWithTheReason) {
   Start();
   const StreamId stream = daemon_.NewStream();
@@ -337,7 +361,7 @@ TEST_F(EngineTest, WhoWasAwayForLongGetsTheWholePlacementAtOnce) {
   hello.deployment = "chat";
   hello.subscriber_id = "router";
   hello.incarnation = {1, 1};
-  hello.accept_delta = true;
+  hello.features.delta_placement = true;
   hello.placement = {0, 3};  // of a plan that nobody keeps any more
   hello.placement_hash = 42;
   const StreamId stream = daemon_.NewStream();

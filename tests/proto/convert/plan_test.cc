@@ -135,7 +135,7 @@ TEST(SubscriberHelloConvertTest, EveryFieldReturns) {
   hello.role = Role::kActor;
   hello.ability = ApplyAbility::kRestartOnly;
   hello.node = "node-1";
-  hello.accept_delta = true;
+  hello.features.delta_placement = true;
   hello.placement = {1, 2};
   hello.placement_hash = 4;
   hello.grouping = {1, 3};
@@ -148,11 +148,18 @@ TEST(SubscriberHelloConvertTest, EveryFieldReturns) {
   EXPECT_EQ(back.role, Role::kActor);
   EXPECT_EQ(back.ability, ApplyAbility::kRestartOnly);
   EXPECT_EQ(back.node, "node-1");
-  EXPECT_TRUE(back.accept_delta);
+  EXPECT_TRUE(back.features.delta_placement);
   EXPECT_EQ(back.placement, hello.placement);
   EXPECT_EQ(back.placement_hash, 4u);
   EXPECT_EQ(back.grouping, hello.grouping);
   EXPECT_EQ(back.grouping_hash, 5u);
+
+  v1::SubscribeHello old = ToProto(hello);
+  old.clear_features();  // of a peer that only knows the field of its own
+  EXPECT_TRUE(FromProto(old)->features.delta_placement);
+  old.add_required_features("telepathy");
+  EXPECT_THAT(FromProto(old),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("FEATURE_MISSING")));
 
   hello.node = "";
   EXPECT_THAT(FromProto(ToProto(hello)),

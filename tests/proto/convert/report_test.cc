@@ -17,7 +17,8 @@ using ::testing::StartsWith;
 using testing::StatusIs;
 
 ReporterHello SomeHello() {
-  return {"chat", "agent-0", {0x0102030405060708, 0x090a0b0c0d0e0f10}, 77, "node-0", 5};
+  return {"chat",        "agent-0",    {0x0102030405060708, 0x090a0b0c0d0e0f10}, 77, "node-0", 5,
+          {true, false}, {false, true}};
 }
 
 Frame SomeFrame() {
@@ -73,6 +74,8 @@ TEST(HelloConvertTest, EveryFieldReturns) {
   EXPECT_EQ(hello.model_fingerprint, 77u);
   EXPECT_EQ(hello.node, "node-0");
   EXPECT_EQ(hello.next_seq, 5u);
+  EXPECT_EQ(hello.features, (Features{true, false}));
+  EXPECT_EQ(hello.required, (Features{false, true}));
 }
 
 TEST(HelloConvertTest, RefusesBadIdentity) {
@@ -98,6 +101,9 @@ TEST(HelloConvertTest, RefusesBadIdentity) {
               }),
               StatusIs(absl::StatusCode::kFailedPrecondition, StartsWith("PROTOCOL_MISMATCH: ")));
   EXPECT_THAT(error([](v1::Hello& h) { h.set_protocol_max(7); }), IsOk());
+  EXPECT_THAT(error([](v1::Hello& h) { h.add_features("telepathy"); }), IsOk());
+  EXPECT_THAT(error([](v1::Hello& h) { h.add_required_features("telepathy"); }),
+              StatusIs(absl::StatusCode::kFailedPrecondition, StartsWith("FEATURE_MISSING: ")));
 }
 
 TEST(FrameConvertTest, EveryFieldReturns) {
@@ -162,6 +168,7 @@ TEST(HelloAckConvertTest, EveryFieldReturns) {
   ack.window_buckets = 9;
   ack.bucket_tokens = 10;
   ack.bucket_steps = 11;
+  ack.features = {true, false};
   ASSERT_OK_AND_ASSIGN(const HelloAck back, FromProto(ToProto(ack)));
   EXPECT_EQ(back.session_id, 1u);
   EXPECT_EQ(back.epoch, 2u);
@@ -178,6 +185,7 @@ TEST(HelloAckConvertTest, EveryFieldReturns) {
   EXPECT_EQ(back.window_buckets, 9u);
   EXPECT_EQ(back.bucket_tokens, 10u);
   EXPECT_EQ(back.bucket_steps, 11u);
+  EXPECT_EQ(back.features, ack.features);
 }
 
 TEST(FrameAckConvertTest, CarriesAtMostSixteenRejects) {
