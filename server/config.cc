@@ -185,6 +185,7 @@ void ReadLimits(StrictMap map, LimitOptions* o) {
   map.ReadInt("connection_grace_s", 1, 1'000'000, &o->connection_grace_seconds);
   map.ReadInt("keepalive_s", 1, 86'400, &o->keepalive_seconds);
   map.ReadInt("keepalive_timeout_s", 1, 86'400, &o->keepalive_timeout_seconds);
+  map.ReadInt("transport_mb", 0, 1 << 20, &o->transport_megabytes);
 }
 
 absl::StatusOr<DaemonConfig> ReadFields(StrictMap root, const std::string& folder) {

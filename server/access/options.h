@@ -35,10 +35,13 @@ struct LimitOptions {
   int streams_per_connection = 100;   // further calls wait for one to end
   int streams_per_peer = 4;           // open at a time; of peers known by certificate
   int new_streams_per_second = 0;     // 0: by cores, see NewStreamsPerSecond()
-  int hello_timeout_seconds = 5;      // a stream that says nothing first is ended
+  int hello_timeout_seconds = 5;      // a connection or stream that does not begin is ended
   int connection_age_seconds = 1800;  // then clients are told to connect anew, +-10 %
   int connection_grace_seconds = 30;  // and streams that stay are ended
   int keepalive_seconds = 30, keepalive_timeout_seconds = 10;
+  // Of all connections' buffers in gRPC together, about; 0: no limit. Near it gRPC takes messages
+  // more slowly, beyond it it drops connections.
+  int transport_megabytes = 0;
 };
 
 // The configured number, else 200 + 50 x cores but at most 2000: a whole fleet is back within

@@ -100,6 +100,7 @@ TEST(ConfigTest, TheShippedExampleShowsTheDefaults) {
   EXPECT_EQ(config.limits.connection_grace_seconds, defaults.limits.connection_grace_seconds);
   EXPECT_EQ(config.limits.keepalive_seconds, defaults.limits.keepalive_seconds);
   EXPECT_EQ(config.limits.keepalive_timeout_seconds, defaults.limits.keepalive_timeout_seconds);
+  EXPECT_EQ(config.limits.transport_megabytes, defaults.limits.transport_megabytes);
   ExpectEqual(config.defaults, defaults.defaults);
   const std::string text = testing::ReadBytes(path);
   for (const char* key : {"listen",
@@ -119,6 +120,7 @@ TEST(ConfigTest, TheShippedExampleShowsTheDefaults) {
                           "connection_grace_s",
                           "keepalive_s",
                           "keepalive_timeout_s",
+                          "transport_mb",
                           "bucket_tokens",
                           "bucket_steps",
                           "buckets",
