@@ -84,7 +84,7 @@ void LayerState::Reset(absl::Span<const int16_t> row, absl::Span<const int16_t> 
   moves_ = 0;
   SetInForce({});
   CountTokens();
-  BuildGain();
+  gain_known_ = false;
   SumLoads();
   if (latency_.has_value()) {
     latency_->Reset(messages_, gpu_load_);
@@ -129,7 +129,7 @@ void LayerState::CountTokens() {
   visits_ = std::accumulate(messages_.begin(), messages_.end(), int64_t{0});
 }
 
-void LayerState::BuildGain() {
+void LayerState::BuildGain() const {
   gain_.assign(size_t(traffic_.experts) * nodes_ * nodes_, 0);
   for (int e = 0; e < traffic_.experts; ++e) {
     const uint64_t* chose = traffic_.Chose(e);
