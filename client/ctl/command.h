@@ -20,6 +20,7 @@ void AddSolve(CLI::App& app, Action* action);
 void AddAssign(CLI::App& app, Action* action);
 void AddEvaluate(CLI::App& app, Action* action);
 void AddCompare(CLI::App& app, Action* action);
+void AddExplain(CLI::App& app, Action* action);  // online too
 void AddFrontier(CLI::App& app, Action* action);
 void AddCharacterize(CLI::App& app, Action* action);
 void AddInit(CLI::App& app, Action* action);

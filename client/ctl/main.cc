@@ -33,6 +33,7 @@ int Main(int argc, char** argv) {
   AddCompare(app, &action);
   AddFrontier(app, &action);
   AddCharacterize(app, &action);
+  AddExplain(app, &action);
   AddInit(app, &action);
   AddSynth(app, &action);
   AddOnlineCommands(app, &action);

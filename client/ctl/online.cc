@@ -16,7 +16,6 @@ void AddOnlineCommands(CLI::App& app, Action* action) {
   AddPlans(app, action);
   AddShow(app, action);
   AddDiff(app, action);
-  AddExplain(app, action);
   AddSolveNow(app, action);
   AddMode(app, action);
   AddFreeze(app, action);

@@ -16,7 +16,6 @@ void AddStatus(CLI::App& app, Action* action);
 void AddPlans(CLI::App& app, Action* action);
 void AddShow(CLI::App& app, Action* action);
 void AddDiff(CLI::App& app, Action* action);
-void AddExplain(CLI::App& app, Action* action);
 void AddSolveNow(CLI::App& app, Action* action);
 void AddMode(CLI::App& app, Action* action);
 void AddFreeze(CLI::App& app, Action* action);
@@ -27,6 +26,10 @@ void AddReplay(CLI::App& app, Action* action);
 // `name`, or the daemon's only deployment when it is empty. INVALID_ARGUMENT lists the names where
 // there are several.
 absl::StatusOr<std::string> DeploymentOf(AdminClient& daemon, const std::string& name);
+
+// The plan at `position` ("1.7"; empty: the latest) as a plan file.
+absl::StatusOr<std::string> FetchPlan(AdminClient& daemon, const std::string& deployment,
+                                      const std::string& position);
 
 // "1.7" (epoch and revision) as in tables.
 std::string ToText(const v1::Position& position);  // {0, 0}: "-"

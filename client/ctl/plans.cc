@@ -37,17 +37,6 @@ absl::Status Plans(AdminClient& daemon, const OnlineFlags& flags) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> FetchPlan(AdminClient& daemon, const std::string& deployment,
-                                      const std::string& position) {
-  v1::GetPlanRequest request;
-  request.set_deployment(deployment);
-  if (!position.empty()) {
-    ASSIGN_OR_RETURN(*request.mutable_position(), ParsePosition(position));
-  }
-  ASSIGN_OR_RETURN(v1::GetPlanResponse response, daemon.GetPlan(request));
-  return std::move(*response.mutable_plan_json());
-}
-
 absl::Status Show(AdminClient& daemon, const OnlineFlags& flags) {
   ASSIGN_OR_RETURN(const std::string deployment, DeploymentOf(daemon, flags.deployment));
   ASSIGN_OR_RETURN(const std::string json, FetchPlan(daemon, deployment, flags.first));
@@ -127,26 +116,18 @@ absl::Status Diff(AdminClient& daemon, const OnlineFlags& flags) {
   return absl::OkStatus();
 }
 
-absl::Status Explain(AdminClient& daemon, const OnlineFlags& flags) {
-  v1::ExplainRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_deployment(), DeploymentOf(daemon, flags.deployment));
-  ASSIGN_OR_RETURN(const v1::ExplainResponse response, daemon.Explain(request));
-  if (flags.json) {
-    PrintJson(response);
-    return absl::OkStatus();
-  }
-  if (response.decisions_size() == 0) {
-    std::printf("nothing has been decided yet\n");
-  }
-  for (const v1::DecisionRecord& d : response.decisions()) {
-    std::printf("%8s ago  %s%s%s%s\n", AgeText(d.age_s()).c_str(), ReasonName(d.reason()).c_str(),
-                d.has_position() ? absl::StrCat(", plan ", ToText(d.position())).c_str() : "",
-                d.detail().empty() ? "" : ": ", d.detail().c_str());
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
+
+absl::StatusOr<std::string> FetchPlan(AdminClient& daemon, const std::string& deployment,
+                                      const std::string& position) {
+  v1::GetPlanRequest request;
+  request.set_deployment(deployment);
+  if (!position.empty()) {
+    ASSIGN_OR_RETURN(*request.mutable_position(), ParsePosition(position));
+  }
+  ASSIGN_OR_RETURN(v1::GetPlanResponse response, daemon.GetPlan(request));
+  return std::move(*response.mutable_plan_json());
+}
 
 void AddPlans(CLI::App& app, Action* action) {
   AddOnlineCommand(app, action, "plans", "Published plans, newest first", AddDeployment, Plans);
@@ -174,11 +155,6 @@ void AddDiff(CLI::App& app, Action* action) {
                             "Deployment; may be left out where the daemon has one");
       },
       Diff);
-}
-
-void AddExplain(CLI::App& app, Action* action) {
-  AddOnlineCommand(app, action, "explain", "Why the last decisions went as they did", AddDeployment,
-                   Explain);
 }
 
 }  // namespace advisor::client

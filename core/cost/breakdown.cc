@@ -4,6 +4,7 @@
 #include <map>
 #include <tuple>
 
+#include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
 
 namespace advisor {
@@ -50,6 +51,23 @@ void AddFlows(const Plan& plan, const ServeTable& serve, const Request& request,
   }
 }
 
+// Home, else the plan's choice, else ring order, where `holders` are the expert's.
+int16_t ServerAmong(const Plan& plan, LayerId layer, NodeId home, ExpertId expert,
+                    uint64_t holders) {
+  const int nodes = plan.topology.node_count();
+  if (!(holders >> home.value() & 1) && !plan.remote_choice.empty()) {
+    const int16_t choice = plan.remote_choice.row(layer, home)[expert.value()];
+    if (choice != kRingOrder && (holders >> choice & 1)) {
+      return choice;
+    }
+  }
+  int server = home.value();
+  while (!(holders >> server & 1)) {
+    server = (server + 1) % nodes;
+  }
+  return static_cast<int16_t>(server);
+}
+
 bool Dearer(const Flow& a, const Flow& b) {
   return std::tuple(-a.visits, -a.activations, a.layer, a.expert, a.home, a.server) <
          std::tuple(-b.visits, -b.activations, b.layer, b.expert, b.home, b.server);
@@ -60,8 +78,7 @@ bool Dearer(const Flow& a, const Flow& b) {
 absl::StatusOr<std::vector<DomainSaving>> SavingByDomain(const Plan& plan, const Traffic& traffic,
                                                          absl::Span<const NodeId> homes,
                                                          const EvaluateOptions& options) {
-  // Checks everything once; below only parts of it are played.
-  RETURN_IF_ERROR(Evaluate(plan, traffic, homes, options).status());
+  RETURN_IF_ERROR(CheckPlay(plan, traffic, homes));
   const std::vector<NodeId> dealt =
       DealRoundRobin(traffic.requests.size(), plan.topology.node_count());
   std::map<std::string, std::vector<size_t>> by_domain;
@@ -125,10 +142,11 @@ std::vector<double> DemandByHome(const Traffic& traffic, absl::Span<const NodeId
 absl::StatusOr<std::vector<Flow>> DearestFlows(const Plan& plan, const Traffic& traffic,
                                                absl::Span<const NodeId> homes, PhaseFilter phase,
                                                size_t top) {
-  RETURN_IF_ERROR(Evaluate(plan, traffic, homes, {phase}).status());
+  RETURN_IF_ERROR(CheckPlay(plan, traffic, homes));
   const ServeTable serve(plan.model, plan.topology, plan.placement, plan.remote_choice);
   const int nodes = plan.topology.node_count(), experts = plan.model.experts;
   std::vector<Flow> dearest;
+  double visits = 0, activations = 0;
   for (int l = 0; l < plan.model.moe_layers; ++l) {
     std::vector<Flow> flows(size_t(nodes) * experts * nodes);
     for (size_t i = 0; i < homes.size(); ++i) {
@@ -141,6 +159,8 @@ absl::StatusOr<std::vector<Flow>> DearestFlows(const Plan& plan, const Traffic& 
       flow.expert = static_cast<int>(cell / nodes % experts);
       flow.home = NodeId(static_cast<int>(cell / nodes / experts));
       if (flow.activations > 0 && flow.home != flow.server) {
+        visits += flow.visits;
+        activations += flow.activations;
         dearest.push_back(flow);
       }
     }
@@ -148,7 +168,44 @@ absl::StatusOr<std::vector<Flow>> DearestFlows(const Plan& plan, const Traffic& 
     std::partial_sort(dearest.begin(), dearest.begin() + kept, dearest.end(), Dearer);
     dearest.resize(kept);
   }
+  for (Flow& flow : dearest) {
+    flow.share = visits > 0 ? flow.visits / visits : flow.activations / activations;
+  }
   return dearest;
+}
+
+absl::StatusOr<double> VisitsWithHolders(const Plan& plan, const Traffic& traffic,
+                                         absl::Span<const NodeId> homes, PhaseFilter phase,
+                                         LayerId layer, ExpertId expert, uint64_t holders) {
+  RETURN_IF_ERROR(CheckPlay(plan, traffic, homes));
+  const int nodes = plan.topology.node_count(), experts = plan.model.experts;
+  const int l = layer.value(), e = expert.value();
+  if (l < 0 || l >= plan.model.moe_layers || e < 0 || e >= experts) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("layer %d, expert %d: must be in 0 .. %d and 0 .. %d", l, e,
+                        plan.model.moe_layers - 1, experts - 1));
+  }
+  if (holders == 0 || (nodes < kMaxNodes && holders >> nodes != 0)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("holders %x: must be some of %d nodes", holders, nodes));
+  }
+  const ServeTable serve(plan.model, plan.topology, plan.placement, plan.remote_choice);
+  std::vector<std::vector<int16_t>> rows;
+  for (int home = 0; home < nodes; ++home) {
+    const int16_t* row = serve.ServeRow(l, home);
+    rows.emplace_back(row, row + experts);
+    rows.back()[e] = ServerAmong(plan, layer, NodeId(home), expert, holders);
+  }
+  double visits = 0;
+  for (size_t i = 0; i < homes.size(); ++i) {
+    const Request& r = traffic.requests[i];
+    const int home = homes[i].value();
+    for (int t = r.first_token(phase); !r.counts_only() && t < r.end_token(phase); ++t) {
+      visits += r.weight *
+                RemoteVisits(r.token(plan.model, t, l), plan.model.top_k, rows[home].data(), home);
+    }
+  }
+  return visits;
 }
 
 }  // namespace advisor

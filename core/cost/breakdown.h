@@ -47,12 +47,20 @@ struct Flow {
   NodeId home, server;
   double activations = 0;  // (token, expert) pairs, weighted
   double visits = 0;       // 0 for traffic known by sums
+  double share = 0;        // of all remote visits; of remote activations where there are no visits
 };
 // The `top` flows with the most visits (then activations, then layer, expert, home), by the plan's
 // table.
 absl::StatusOr<std::vector<Flow>> DearestFlows(const Plan& plan, const Traffic& traffic,
                                                absl::Span<const NodeId> homes, PhaseFilter phase,
                                                size_t top);
+
+// Visits of `layer` were `expert` held by the nodes of the mask `holders` and all else as it is:
+// what each of its copies saves, and what one more would. A remote choice that holds no more falls
+// back to ring order. INVALID_ARGUMENT also: layer, expert or mask out of range.
+absl::StatusOr<double> VisitsWithHolders(const Plan& plan, const Traffic& traffic,
+                                         absl::Span<const NodeId> homes, PhaseFilter phase,
+                                         LayerId layer, ExpertId expert, uint64_t holders);
 
 }  // namespace advisor
 

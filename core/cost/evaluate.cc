@@ -10,31 +10,6 @@
 namespace advisor {
 namespace {
 
-absl::Status CheckShapes(const Plan& plan, const Traffic& traffic, absl::Span<const NodeId> homes) {
-  const ModelSpec& have = traffic.model;
-  const ModelSpec& want = plan.model;
-  if (have.moe_layers != want.moe_layers || have.experts != want.experts ||
-      have.top_k != want.top_k) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "traffic has [layers, experts, top_k] = [%d, %d, %d], the plan is for [%d, %d, %d]; use a "
-        "plan made for this model",
-        have.moe_layers, have.experts, have.top_k, want.moe_layers, want.experts, want.top_k));
-  }
-  if (homes.size() != traffic.requests.size()) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "%d homes for %d requests, must be one for each", homes.size(), traffic.requests.size()));
-  }
-  const int nodes = plan.topology.node_count();
-  for (size_t i = 0; i < homes.size(); ++i) {
-    if (homes[i].value() < 0 || homes[i].value() >= nodes) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("request \"%s\": home node %d, must be 0 .. %d", traffic.requests[i].id,
-                          homes[i].value(), nodes - 1));
-    }
-  }
-  return ValidatePlacement(plan.model, plan.topology, plan.placement, plan.remote_choice);
-}
-
 // Serving nodes of one token's experts under Dispatch::kCover. `holders`: node masks by expert of
 // the layer.
 void Cover(const uint16_t* ids, int top_k, const uint64_t* holders, int home, int nodes,
@@ -245,16 +220,41 @@ void AddLayer(double value, int layers, MeanWorst* out) {
 
 }  // namespace
 
+absl::Status CheckPlay(const Plan& plan, const Traffic& traffic, absl::Span<const NodeId> homes) {
+  const ModelSpec& have = traffic.model;
+  const ModelSpec& want = plan.model;
+  if (have.moe_layers != want.moe_layers || have.experts != want.experts ||
+      have.top_k != want.top_k) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "traffic has [layers, experts, top_k] = [%d, %d, %d], the plan is for [%d, %d, %d]; use a "
+        "plan made for this model",
+        have.moe_layers, have.experts, have.top_k, want.moe_layers, want.experts, want.top_k));
+  }
+  if (homes.size() != traffic.requests.size()) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%d homes for %d requests, must be one for each", homes.size(), traffic.requests.size()));
+  }
+  const int nodes = plan.topology.node_count();
+  for (size_t i = 0; i < homes.size(); ++i) {
+    if (homes[i].value() < 0 || homes[i].value() >= nodes) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("request \"%s\": home node %d, must be 0 .. %d", traffic.requests[i].id,
+                          homes[i].value(), nodes - 1));
+    }
+  }
+  return ValidatePlacement(plan.model, plan.topology, plan.placement, plan.remote_choice);
+}
+
 absl::StatusOr<std::vector<LayerFigures>> EvaluateLayers(const Plan& plan, const Traffic& traffic,
                                                          absl::Span<const NodeId> homes,
                                                          const EvaluateOptions& options) {
-  RETURN_IF_ERROR(CheckShapes(plan, traffic, homes));
+  RETURN_IF_ERROR(CheckPlay(plan, traffic, homes));
   return PlayLayers(plan, traffic, homes, options);
 }
 
 absl::StatusOr<Figures> Evaluate(const Plan& plan, const Traffic& traffic,
                                  absl::Span<const NodeId> homes, const EvaluateOptions& options) {
-  RETURN_IF_ERROR(CheckShapes(plan, traffic, homes));
+  RETURN_IF_ERROR(CheckPlay(plan, traffic, homes));
   const int nodes = plan.topology.node_count();
   const int layers = plan.model.moe_layers;
   const HomeTokens tokens = CountHomeTokens(traffic, homes, nodes, options.phase);

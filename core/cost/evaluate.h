@@ -38,11 +38,14 @@ struct LayerFigures {
   double gpu_load = 0;   // the same by GPU
 };
 
+// What every function here asks of its arguments. INVALID_ARGUMENT: model shapes differ, a home is
+// out of range, sizes differ, the placement breaks a rule.
+absl::Status CheckPlay(const Plan& plan, const Traffic& traffic, absl::Span<const NodeId> homes);
+
 // Plays `traffic` against `plan` with request i homed on homes[i]. Requests known by counts enter
 // the activation, load and home figures in every phase. Does not set the saving ratios. A request
 // counts weight times; `tokens` alone is without weights. Requests must be valid (Validate(model,
-// request)). INVALID_ARGUMENT: model shapes differ, a home is out of range, sizes differ, the
-// placement breaks a rule.
+// request)). Fails as CheckPlay().
 absl::StatusOr<Figures> Evaluate(const Plan& plan, const Traffic& traffic,
                                  absl::Span<const NodeId> homes, const EvaluateOptions& options);
 

@@ -151,7 +151,13 @@ TEST_F(ReplayFlowTest, APlanIsAdoptedAndSavesWhatIsMeasured) {
   EXPECT_EQ(stored["revision"], deployment["in_force"]["revision"]);
   EXPECT_THAT(Ctl({"plans"}), HasSubstr("first_plan"));
   EXPECT_THAT(Ctl({"show"}), HasSubstr("plan "));
-  EXPECT_THAT(Ctl({"explain"}), HasSubstr("ago"));
+  const std::string why = Ctl({"explain", "--trace", Path("trace.jsonl")});
+  for (const char* text : {"\nplan 1.", "predicted to save", "ago", "dearest remaining flows"}) {
+    EXPECT_THAT("\n" + why, HasSubstr(text));
+  }
+  const auto explained = nlohmann::json::parse(Ctl({"explain", "--json"}), nullptr, false);
+  EXPECT_FALSE(explained["decisions"].empty());
+  EXPECT_EQ(explained["plans"][0]["position"]["epoch"], 1);
 
   EXPECT_EQ(first->Stop(), 0);
   EXPECT_EQ(second->Stop(), 0);

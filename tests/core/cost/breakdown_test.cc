@@ -89,6 +89,7 @@ TEST_P(BreakdownByPhaseTest, FlowsAreThoseOfASlowCount) {
     const Key key{f.layer, f.expert, f.home.value(), f.server.value()};
     EXPECT_NEAR(f.visits, visits.at(key), 1e-9);
     EXPECT_NEAR(f.activations, activations.at(key), 1e-9);
+    EXPECT_NEAR(f.share * (layers[0].visits + layers[1].visits + layers[2].visits), f.visits, 1e-9);
     EXPECT_LE(f.visits, last);
     last = f.visits;
     sum += f.visits;
@@ -114,6 +115,41 @@ TEST_P(BreakdownByPhaseTest, DemandIsEveryActivationAtItsHome) {
     }
   }
   EXPECT_EQ(demand, expected);
+}
+
+TEST_P(BreakdownByPhaseTest, VisitsWithHoldersAreThoseOfAPlanThatHasThem) {
+  // Twice the slots: any expert can go anywhere.
+  const Topology wide = *Topology::Uniform(3, 2, 12);
+  for (const int e : {0, 5, 11}) {
+    for (uint64_t holders = 1; holders < 8; ++holders) {
+      Plan plan;
+      plan.model = plan_.model;
+      plan.topology = wide;
+      plan.placement = Placement(3, wide.slot_count());
+      plan.remote_choice = plan_.remote_choice;
+      const ServeTable serve(plan_.model, plan_.topology, plan_.placement, plan_.remote_choice);
+      for (int l = 0; l < 3; ++l) {
+        for (int x = 0; x < 12; ++x) {
+          const uint64_t mask = l == 1 && x == e ? holders : serve.Holders(l, x);
+          for (int n = 0; n < 3; ++n) {
+            // Expert x in slot x of the node's first GPU.
+            const int slot = wide.first_slot(wide.first_gpu(NodeId(n))).value() + x;
+            plan.placement.row(LayerId(l))[slot] =
+                mask >> n & 1 ? static_cast<int16_t>(x) : kEmptySlot;
+          }
+        }
+      }
+      for (int home = 0; home < 3; ++home) {
+        int16_t& choice = plan.remote_choice.row(LayerId(1), NodeId(home))[e];
+        choice = choice != kRingOrder && (holders >> choice & 1) ? choice : kRingOrder;
+      }
+      ASSERT_OK_AND_ASSIGN(const auto layers, EvaluateLayers(plan, traffic_, homes_, {GetParam()}));
+      ASSERT_OK_AND_ASSIGN(
+          const double visits,
+          VisitsWithHolders(plan_, traffic_, homes_, GetParam(), LayerId(1), ExpertId(e), holders));
+      EXPECT_EQ(visits, layers[1].visits) << "expert " << e << " on " << holders;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Phases, BreakdownByPhaseTest,
@@ -157,6 +193,16 @@ TEST_F(BreakdownTest, HomesMustFit) {
   EXPECT_THAT(SavingByDomain(plan_, traffic_, homes_, {}).status(),
               StatusIs(absl::StatusCode::kInvalidArgument, ::testing::HasSubstr("39 homes")));
   EXPECT_FALSE(DearestFlows(plan_, traffic_, homes_, PhaseFilter::kAll, 1).ok());
+  homes_.push_back(NodeId(0));
+  const auto visits = [this](int layer, int expert, uint64_t holders) {
+    return VisitsWithHolders(plan_, traffic_, homes_, PhaseFilter::kAll, LayerId(layer),
+                             ExpertId(expert), holders);
+  };
+  EXPECT_TRUE(visits(2, 11, 7).ok());
+  EXPECT_FALSE(visits(3, 0, 7).ok());
+  EXPECT_FALSE(visits(0, 12, 7).ok());
+  EXPECT_FALSE(visits(0, 0, 0).ok());
+  EXPECT_FALSE(visits(0, 0, 8).ok());
 }
 
 }  // namespace
