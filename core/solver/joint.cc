@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "absl/status/status.h"
+#include "core/cost/evaluate.h"
 #include "core/grouping/assigner.h"
 #include "core/solver/eplb.h"
 #include "core/solver/gpu_leveling.h"
@@ -48,6 +49,11 @@ Budget BudgetOf(Effort effort) {
 constexpr double kOtherPhaseWeight = 0.3;
 // Home tokens that a node may have above its share while requests are grouped.
 constexpr double kHomeSlack = 0.03;
+// Serving both phases, the share of linear's own load above the mean that joint may have: loads on
+// requests not seen come out higher than on those searched over, and must not end above linear's.
+constexpr double kShareOfLinearExcess = 0.4;
+// A cap below this buys nothing and makes the search stiff.
+constexpr double kTightestCap = 1.02;
 // Loads so near the mean are level: objective balance.
 constexpr double kLevel = 1.003;
 // Under a move budget: the share of the layer's tokens that one moved slot must save a visit, so
@@ -69,6 +75,33 @@ struct Draft {
 };
 
 enum class From { kScratch, kDraft };
+
+struct Caps {
+  double node = 0, gpu = 0;
+};
+
+// The caps asked for; where both phases are served, no looser than what keeps either phase below
+// the loads that the linear placement has in it.
+Caps CapsOf(const Problem& problem, const SolveParams& params) {
+  Caps caps{params.node_load_cap, params.gpu_load_cap};
+  if (params.phase != PhaseFilter::kAll || params.objective != Objective::kInternodeBytes) {
+    return caps;
+  }
+  const auto tighten = [](double& cap, double linear) {
+    if (linear > 0) {
+      cap = std::min(cap, std::max(kTightestCap, 1 + kShareOfLinearExcess * (linear - 1)));
+    }
+  };
+  for (PhaseFilter phase : {PhaseFilter::kPrefill, PhaseFilter::kDecode}) {
+    const absl::StatusOr<Figures> linear =
+        EvaluateLinearBaseline(problem.model, problem.topology, problem.traffic, phase);
+    if (linear.ok()) {
+      tighten(caps.node, linear->node_load.mean);
+      tighten(caps.gpu, linear->gpu_load.mean);
+    }
+  }
+  return caps;
+}
 
 class JointSearch {
  public:
@@ -104,6 +137,7 @@ class JointSearch {
   const SolveParams& params_;
   ParallelFor& parallel_;
   Budget budget_;
+  const Caps caps_;
   Rng rng_;
   std::vector<double> share_;
   TokenPool pool_;
@@ -118,6 +152,7 @@ JointSearch::JointSearch(const Problem& problem, const SolveParams& params, Para
       params_(params),
       parallel_(parallel),
       budget_(BudgetOf(params.effort)),
+      caps_(CapsOf(problem, params)),
       rng_(params.seed),
       share_(NodeShares(problem.topology)),
       all_layers_(problem.model.moe_layers) {
@@ -127,7 +162,7 @@ JointSearch::JointSearch(const Problem& problem, const SolveParams& params, Para
   options.max_tokens = budget_.max_tokens;
   pool_ = MakeTokenPool(problem.traffic, {}, options);
   std::iota(all_layers_.begin(), all_layers_.end(), 0);
-  starts_.emplace(pool_, problem.topology, params.node_load_cap);
+  starts_.emplace(pool_, problem.topology, caps_.node);
 }
 
 std::vector<int> JointSearch::ProbeLayers() const {
@@ -157,8 +192,8 @@ Draft JointSearch::StartDraft() const {
 
 LayerLimits JointSearch::Limits() const {
   LayerLimits limits;
-  limits.node_load_cap = params_.node_load_cap;
-  limits.gpu_load_cap = params_.gpu_load_cap;
+  limits.node_load_cap = caps_.node;
+  limits.gpu_load_cap = caps_.gpu;
   if (params_.objective == Objective::kBalance) {
     limits.gpu_load_cap = kLevel;
   }

@@ -1,14 +1,19 @@
 // How much joint saves on synthetic routing of known models, on requests that it has not seen.
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "core/io/trace.h"
 #include "core/solver/solver.h"
 #include "tests/support/halves.h"
 
 namespace advisor {
 namespace {
 
+using ::advisor::testing::Alternating;
 using ::advisor::testing::Halves;
 using ::advisor::testing::Judge;
 using ::advisor::testing::MustPlan;
@@ -100,6 +105,46 @@ INSTANTIATE_TEST_SUITE_P(
       std::replace(name.begin(), name.end(), '-', '_');
       return name + "_" + ToString(shape.param.effort);
     });
+
+// Serving both phases on one placement, neither may end worse than under the linear one.
+void ExpectNoPhaseIsWorseThanLinear(const Halves& halves, const Topology& topology) {
+  SolveParams params;
+  params.effort = Effort::kQuick;
+  const Plan plan = MustPlan(ProblemOn(halves.train, topology), params);
+  for (PhaseFilter phase : {PhaseFilter::kPrefill, PhaseFilter::kDecode}) {
+    const Figures mine = Judge(plan, halves.holdout, phase);
+    const Figures linear =
+        *EvaluateLinearBaseline(plan.model, plan.topology, halves.holdout, phase);
+    EXPECT_GT(*mine.saving_ratio, 0) << ToString(phase);
+    EXPECT_LE(mine.node_load.mean, linear.node_load.mean) << ToString(phase);
+    EXPECT_LE(mine.gpu_load.mean, linear.gpu_load.mean) << ToString(phase);
+  }
+}
+
+TEST(BothPhasesTest, NeitherEndsWorseThanLinearOnPresets) {
+  for (uint64_t seed : {1, 2}) {
+    ExpectNoPhaseIsWorseThanLinear(PresetHalves("deepseek-v2-lite", 12, 300, 60, seed),
+                                   *Topology::Uniform(4, 2, 8));
+    ExpectNoPhaseIsWorseThanLinear(PresetHalves("gpt-oss-20b", 12, 400, 60, seed),
+                                   *Topology::Uniform(4, 2, 4));
+    ExpectNoPhaseIsWorseThanLinear(PresetHalves("llama4-maverick", 6, 300, 60, seed),
+                                   *Topology::Uniform(4, 4, 8));
+  }
+}
+
+TEST(BothPhasesTest, NeitherEndsWorseThanLinearOnRealTraces) {
+  const char* folder = std::getenv("ADVISOR_TRACES");
+  if (folder == nullptr) {
+    GTEST_SKIP() << "ADVISOR_TRACES is unset: no real traces";
+  }
+  for (const auto& [name, slots] : {std::pair{"deepseek-v2-lite", 8}, std::pair{"gpt-oss-20b", 4},
+                                    std::pair{"gpt-oss-20b", 5}}) {
+    const absl::StatusOr<Traffic> traffic = ReadTrace(absl::StrCat(folder, "/", name, ".jsonl.gz"));
+    ASSERT_TRUE(traffic.ok()) << traffic.status();
+    SCOPED_TRACE(name);
+    ExpectNoPhaseIsWorseThanLinear(Alternating(*traffic), *Topology::Uniform(4, 2, slots));
+  }
+}
 
 }  // namespace
 }  // namespace advisor
