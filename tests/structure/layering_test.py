@@ -11,7 +11,7 @@ CORE = {
     "base": set(),
     "model": {"base"},
     "cost": {"base", "model"},
-    "grouping": {"base", "model"},
+    "grouping": {"base", "model", "cost"},
     "stats": {"base", "model"},
     "synth": {"base", "model", "stats"},
     "solver": {"base", "model", "cost", "grouping"},

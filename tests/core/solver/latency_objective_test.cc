@@ -96,7 +96,7 @@ TEST(LatencyObjectiveTest, IsFasterOnRealTraces) {
     SCOPED_TRACE(name);
     ASSERT_OK_AND_ASSIGN(const Traffic all,
                          ReadTrace(std::string(folder) + "/" + name + ".jsonl.gz"));
-    ExpectFasterThanOtherObjectives(FirstLayers(all, 4), *Topology::Uniform(4, 2, slots), 0.05);
+    ExpectFasterThanOtherObjectives(FirstLayers(all, 4), *Topology::Uniform(4, 2, slots), 0.03);
   }
 }
 
