@@ -33,15 +33,6 @@ struct Options {
 
 std::string Number(double value, int digits = 2) { return absl::StrFormat("%.*f", digits, value); }
 
-template <typename T>
-std::vector<double> Each(const std::vector<T>& items, double T::*field) {
-  std::vector<double> out;
-  for (const T& item : items) {
-    out.push_back(item.*field);
-  }
-  return out;
-}
-
 // "▂▁▃█  1.9 .. 4.7"
 std::string Course(const std::vector<double>& values) {
   if (values.empty()) {
@@ -207,7 +198,7 @@ void PrintDomains(const Characterization& c) {
           absl::StrFormat("%d:%d", domain.hottest[i].layer, domain.hottest[i].expert));
     }
     table.AddRow(
-        {absl::StrCat("   ", domain.domain.empty() ? "(none)" : domain.domain),
+        {absl::StrCat("   ", DomainLabel(domain.domain)),
          absl::StrCat(domain.requests), absl::StrFormat("%.0f", domain.tokens),
          domain.within_cosine.has_value() ? Number(*domain.within_cosine, 3) : "-",
          NearestOf(c, static_cast<int>(d)), Number(domain.max_over_mean),

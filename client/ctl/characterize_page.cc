@@ -5,19 +5,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/ctl/pages.h"
+#include "client/ctl/table.h"
 #include "core/stats/popularity.h"
 
 namespace advisor::client {
 namespace {
 
-std::string NameOf(const DomainProfile& domain) {
-  return domain.domain.empty() ? "(none)" : domain.domain;
-}
-
 std::vector<std::string> DomainNames(const Characterization& c) {
   std::vector<std::string> names;
   for (const DomainProfile& domain : c.domains) {
-    names.push_back(NameOf(domain));
+    names.push_back(DomainLabel(domain.domain));
   }
   return names;
 }
@@ -52,7 +49,7 @@ Heatmap Popularity(const Characterization& c) {
   map.frames.push_back({"all domains", OverMean(c.counts), {}});
   map.high = Largest(map.frames.back().cells);
   for (size_t d = 0; d < c.domains.size(); ++d) {
-    map.frames.push_back({NameOf(c.domains[d]), OverMean(c.domain_counts[d]), {}});
+    map.frames.push_back({DomainLabel(c.domains[d].domain), OverMean(c.domain_counts[d]), {}});
     map.high = std::max(map.high, Largest(map.frames.back().cells));
   }
   // A few lone experts would leave everything else pale.
@@ -121,7 +118,7 @@ void AddDomains(const Characterization& c, HtmlReport* page) {
       absl::StrAppendFormat(&hottest, "%s%d:%d %.1f", hottest.empty() ? "" : ", ", hot.layer,
                             hot.expert, hot.over_mean);
     }
-    rows.push_back({NameOf(d), absl::StrCat(d.requests), absl::StrFormat("%.0f", d.tokens),
+    rows.push_back({DomainLabel(d.domain), absl::StrCat(d.requests), absl::StrFormat("%.0f", d.tokens),
                     d.within_cosine.has_value() ? absl::StrFormat("%.3f", *d.within_cosine) : "-",
                     absl::StrFormat("%.2f", d.max_over_mean),
                     d.prefill_decode.has_value()
@@ -175,7 +172,7 @@ void AddPhases(const Characterization& c, HtmlReport* page) {
   std::vector<double> cells;
   for (const DomainProfile& domain : c.domains) {
     if (domain.prefill_decode.has_value()) {
-      map.rows.push_back(NameOf(domain));
+      map.rows.push_back(DomainLabel(domain.domain));
       const std::vector<double>& layers = domain.prefill_decode->per_layer;
       cells.insert(cells.end(), layers.begin(), layers.end());
     }

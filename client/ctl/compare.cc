@@ -117,7 +117,7 @@ void PrintText(const Comparison& comparison) {
   Table domains(std::move(titles));
   const std::vector<DomainSaving>& names = comparison.methods.front().domains;
   for (size_t d = 0; d < names.size(); ++d) {
-    std::vector<std::string> cells = {names[d].domain.empty() ? "(none)" : names[d].domain};
+    std::vector<std::string> cells = {DomainLabel(names[d].domain)};
     for (const MethodResult& result : comparison.methods) {
       const std::optional<double>& saving = result.domains[d].saving_ratio;
       cells.push_back(saving.has_value() ? Percent(*saving) : "-");
@@ -163,11 +163,9 @@ void PrintJson(const Comparison& comparison) {
 
 absl::Status Run(const Options& o) {
   ASSIGN_OR_RETURN(const Deployment deployment, ReadDeployment(o.deployment));
-  ASSIGN_OR_RETURN(Traffic traffic, ReadTraces(o.traces));
-  RETURN_IF_ERROR(CheckSameShape(o.traces.front(), traffic.model, o.deployment, deployment.model));
-  ASSIGN_OR_RETURN(const Traffic holdout, ReadTraces(o.holdouts));
-  RETURN_IF_ERROR(
-      CheckSameShape(o.holdouts.front(), holdout.model, o.deployment, deployment.model));
+  ASSIGN_OR_RETURN(Traffic traffic, ReadTracesOf(o.traces, o.deployment, deployment.model));
+  ASSIGN_OR_RETURN(const Traffic holdout,
+                   ReadTracesOf(o.holdouts, o.deployment, deployment.model));
   const std::unique_ptr<ParallelFor> parallel = MakeThreadPool(o.threads);
   const Problem problem = ProblemOf(deployment, std::move(traffic), nullptr);
   SolveParams params = o.flags.ToParams();

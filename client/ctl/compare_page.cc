@@ -38,7 +38,7 @@ Chart SavingOfDomains(const Comparison& c) {
   chart.x_title = "domain";
   chart.y_title = "inter-node bytes saved, percent";
   for (const DomainSaving& d : c.methods.front().domains) {
-    chart.labels.push_back(d.domain.empty() ? "(none)" : d.domain);
+    chart.labels.push_back(DomainLabel(d.domain));
   }
   for (const MethodResult& result : c.methods) {
     ChartSeries series{result.method, {}};

@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -41,8 +42,7 @@ struct Plans {
 };
 
 absl::StatusOr<PlanExplanation> Explain(const Options& o, const Plans& plans) {
-  ASSIGN_OR_RETURN(const Traffic traffic, ReadTraces(o.traces));
-  RETURN_IF_ERROR(CheckSameShape(o.traces.front(), traffic.model, plans.name, plans.plan.model));
+  ASSIGN_OR_RETURN(const Traffic traffic, ReadTracesOf(o.traces, plans.name, plans.plan.model));
   ExplainWhat what = o.what;
   what.phase = PhaseOf(o.phase);
   return ExplainPlan(plans.plan, plans.previous.has_value() ? &*plans.previous : nullptr, traffic,

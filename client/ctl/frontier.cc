@@ -139,7 +139,8 @@ class Walk {
         const Trial trial,
         SolveAndJudge(absl::StrFormat("%d nodes, %.4g %% spare slots", nodes_, SpareOf(slots)),
                       problem_, params_, holdout_,
-                      {PhaseOf(options_.phase), DispatchOf(options_.dispatch)}, parallel_));
+                      {PhaseOf(options_.phase), DispatchOf(options_.dispatch), problem_.time_model},
+                      parallel_));
     points_.insert(at, {nodes_, percent, slots, SpareOf(slots), trial.figures});
     return absl::OkStatus();
   }
@@ -210,16 +211,13 @@ void PrintJson(const Frontier& frontier) {
 
 absl::Status Run(const Options& o) {
   ASSIGN_OR_RETURN(const Deployment deployment, ReadDeployment(o.deployment));
-  ASSIGN_OR_RETURN(Traffic train, ReadTraces(o.traces));
-  RETURN_IF_ERROR(CheckSameShape(o.traces.front(), train.model, o.deployment, deployment.model));
+  ASSIGN_OR_RETURN(Traffic train, ReadTracesOf(o.traces, o.deployment, deployment.model));
   Traffic holdout;
   if (o.holdouts.empty()) {
     Traffic all = std::move(train);
     SplitHoldout(std::move(all), kHalves, &train, &holdout);
   } else {
-    ASSIGN_OR_RETURN(holdout, ReadTraces(o.holdouts));
-    RETURN_IF_ERROR(
-        CheckSameShape(o.holdouts.front(), holdout.model, o.deployment, deployment.model));
+    ASSIGN_OR_RETURN(holdout, ReadTracesOf(o.holdouts, o.deployment, deployment.model));
   }
   const std::unique_ptr<ParallelFor> parallel = MakeThreadPool(o.threads);
   Frontier frontier{deployment.model.name, train.source, deployment.topology.gpu_count(), {}, {}};

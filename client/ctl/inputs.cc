@@ -12,6 +12,7 @@
 #include "core/solver/moves.h"
 
 namespace advisor::client {
+
 absl::Status CheckSameShape(const std::string& trace_path, const ModelSpec& trace,
                             const std::string& path, const ModelSpec& model) {
   if (trace.moe_layers == model.moe_layers && trace.experts == model.experts &&
@@ -49,6 +50,13 @@ absl::StatusOr<Traffic> ReadTraces(const std::vector<std::string>& paths) {
                         std::make_move_iterator(more.requests.end()));
   }
   return all;
+}
+
+absl::StatusOr<Traffic> ReadTracesOf(const std::vector<std::string>& paths, const std::string& path,
+                                     const ModelSpec& model) {
+  ASSIGN_OR_RETURN(Traffic traffic, ReadTraces(paths));
+  RETURN_IF_ERROR(CheckSameShape(paths.front(), traffic.model, path, model));
+  return traffic;
 }
 
 void SplitHoldout(Traffic all, int stride, Traffic* train, Traffic* holdout) {

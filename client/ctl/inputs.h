@@ -22,6 +22,10 @@ absl::StatusOr<Traffic> ReadTraces(const std::vector<std::string>& paths);
 absl::Status CheckSameShape(const std::string& trace_path, const ModelSpec& trace,
                             const std::string& path, const ModelSpec& model);
 
+// ReadTraces() that must be of `model`, which is that of the file (or plan) `path`.
+absl::StatusOr<Traffic> ReadTracesOf(const std::vector<std::string>& paths, const std::string& path,
+                                     const ModelSpec& model);
+
 // Every `stride`-th request of each domain, by its position among the requests of that domain, is
 // held out; both sides keep the order of `all`.
 void SplitHoldout(Traffic all, int stride, Traffic* train, Traffic* holdout);

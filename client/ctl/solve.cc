@@ -117,8 +117,7 @@ absl::Status Run(const Options& o) {
   if (!o.previous.empty()) {
     ASSIGN_OR_RETURN(previous, ReadPlan(o.previous));
   }
-  ASSIGN_OR_RETURN(Traffic traffic, ReadTraces(o.traces));
-  RETURN_IF_ERROR(CheckSameShape(o.traces.front(), traffic.model, o.deployment, deployment.model));
+  ASSIGN_OR_RETURN(Traffic traffic, ReadTracesOf(o.traces, o.deployment, deployment.model));
   const std::unique_ptr<ParallelFor> parallel = MakeThreadPool(o.threads);
   ASSIGN_OR_RETURN(const Plan plan,
                    SolveAndPredict(o, deployment, std::move(traffic),

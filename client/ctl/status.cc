@@ -43,7 +43,7 @@ void PrintDomains(const v1::DeploymentStatus& d) {
   for (const v1::DomainStatus& domain : d.domains()) {
     const bool known = domain.baseline_internode_bytes() > 0;
     table.AddRow(
-        {domain.domain().empty() ? "(none)" : domain.domain(), absl::StrCat(domain.window_tokens()),
+        {DomainLabel(domain.domain()), absl::StrCat(domain.window_tokens()),
          absl::StrFormat("%.3f", domain.drift()),
          domain.has_prefill_decode_correlation()
              ? absl::StrFormat("%.2f", domain.prefill_decode_correlation())

@@ -110,6 +110,8 @@ std::string Table::ToText() const {
   return text;
 }
 
+std::string DomainLabel(const std::string& domain) { return domain.empty() ? "(none)" : domain; }
+
 std::string Percent(double ratio) { return absl::StrFormat("%.1f %%", 100 * ratio); }
 
 std::string FiguresTable(const std::vector<FiguresColumn>& columns) {

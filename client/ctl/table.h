@@ -20,6 +20,9 @@ class Table {
   std::vector<std::vector<std::string>> rows_;  // titles first
 };
 
+// What stands for a request's domain in tables and charts: "(none)" for an empty one.
+std::string DomainLabel(const std::string& domain);
+
 // One decimal: 0.2846 is "28.5 %".
 std::string Percent(double ratio);
 

@@ -10,14 +10,6 @@
 namespace advisor {
 namespace {
 
-Plan LinearPlan(const ModelSpec& model, const Topology& topology) {
-  Plan linear;
-  linear.model = model;
-  linear.topology = topology;
-  linear.placement = LinearPlacement(model, topology);
-  return linear;
-}
-
 double Visits(const std::vector<LayerFigures>& layers) {
   double sum = 0;
   for (const LayerFigures& layer : layers) {
@@ -85,7 +77,7 @@ absl::StatusOr<std::vector<DomainSaving>> SavingByDomain(const Plan& plan, const
   for (size_t i = 0; i < traffic.requests.size(); ++i) {
     by_domain[traffic.requests[i].domain].push_back(i);
   }
-  const Plan linear = LinearPlan(plan.model, plan.topology);
+  const Plan linear = BaselinePlan(plan.model, plan.topology);
   std::vector<DomainSaving> out;
   for (const auto& [domain, members] : by_domain) {
     Traffic own{traffic.model, traffic.source, {}};
@@ -117,7 +109,7 @@ absl::StatusOr<std::vector<LayerFigures>> EvaluateLinearLayers(const ModelSpec& 
                                                                const Topology& topology,
                                                                const Traffic& traffic,
                                                                PhaseFilter phase) {
-  return EvaluateLayers(LinearPlan(model, topology), traffic,
+  return EvaluateLayers(BaselinePlan(model, topology), traffic,
                         DealRoundRobin(traffic.requests.size(), topology.node_count()), {phase});
 }
 

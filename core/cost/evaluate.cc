@@ -313,12 +313,16 @@ absl::StatusOr<Figures> EvaluateLinearBaseline(const ModelSpec& model, const Top
                                                const Traffic& traffic, PhaseFilter phase,
                                                const std::optional<TimeModel>& time_model) {
   RETURN_IF_ERROR(ValidateCapacity(model, topology));
+  const std::vector<NodeId> homes = DealRoundRobin(traffic.requests.size(), topology.node_count());
+  return Evaluate(BaselinePlan(model, topology), traffic, homes, {phase, Dispatch::kTable, time_model});
+}
+
+Plan BaselinePlan(const ModelSpec& model, const Topology& topology) {
   Plan linear;
   linear.model = model;
   linear.topology = topology;
   linear.placement = LinearPlacement(model, topology);
-  const std::vector<NodeId> homes = DealRoundRobin(traffic.requests.size(), topology.node_count());
-  return Evaluate(linear, traffic, homes, {phase, Dispatch::kTable, time_model});
+  return linear;
 }
 
 std::vector<NodeId> DealRoundRobin(size_t requests, int nodes) {

@@ -66,6 +66,9 @@ absl::StatusOr<Figures> EvaluateLinearBaseline(const ModelSpec& model, const Top
                                                const Traffic& traffic, PhaseFilter phase,
                                                const std::optional<TimeModel>& time_model = {});
 
+// The baseline's plan: LinearPlacement() and nothing else. `topology` must hold every expert.
+Plan BaselinePlan(const ModelSpec& model, const Topology& topology);
+
 // The i-th request on node i modulo nodes.
 std::vector<NodeId> DealRoundRobin(size_t requests, int nodes);
 

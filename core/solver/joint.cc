@@ -14,6 +14,7 @@
 #include "core/solver/layer_start.h"
 #include "core/solver/load_leveling.h"
 #include "core/solver/methods.h"
+#include "core/solver/moves.h"
 #include "core/solver/request_clusters.h"
 #include "core/solver/start_rows.h"
 #include "core/solver/swap_leveling.h"
@@ -127,7 +128,6 @@ class JointSearch {
   SolveResult Finish(const Draft& draft);
   LayerLimits Limits() const;
   std::vector<int16_t> StartByLoad(const LayerTraffic& traffic) const;
-  void KeepSlots(Placement& placement) const;
   // One layer's remote choice as a whole, [nodes, experts].
   absl::Span<int16_t> LayerChoice(Draft& draft, LayerId l) const {
     return {draft.choice.row(l, NodeId(0)).data(),
@@ -383,39 +383,11 @@ SolveResult JointSearch::Run() {
   return Finish(Search(BestStart(FirstDraft())));
 }
 
-// Experts that stay on a GPU keep the slot they had there; the rest fill the free slots in order.
-void JointSearch::KeepSlots(Placement& placement) const {
-  const Topology& topology = problem_.topology;
-  for (int l : all_layers_) {
-    const absl::Span<const int16_t> old = problem_.in_force->row(LayerId(l));
-    const absl::Span<int16_t> row = placement.row(LayerId(l));
-    for (int g = 0; g < topology.gpu_count(); ++g) {
-      const int first = topology.first_slot(GpuId(g)).value(), slots = topology.slots_on(GpuId(g));
-      std::vector<int16_t> come(row.begin() + first, row.begin() + first + slots),
-          stay(slots, kEmptySlot);
-      for (int s = 0; s < slots; ++s) {
-        const auto it = std::find(come.begin(), come.end(), old[first + s]);
-        if (it != come.end() && *it != kEmptySlot) {
-          stay[s] = *it;
-          come.erase(it);
-        }
-      }
-      come.erase(std::remove(come.begin(), come.end(), kEmptySlot), come.end());
-      for (size_t s = 0, next = 0; next < come.size(); ++s) {
-        if (stay[s] == kEmptySlot) {
-          stay[s] = come[next++];
-        }
-      }
-      std::copy(stay.begin(), stay.end(), row.begin() + first);
-    }
-  }
-}
-
 SolveResult JointSearch::Finish(const Draft& draft) {
   SolveResult result;
   result.placement = draft.placement;
   if (problem_.in_force.has_value()) {
-    KeepSlots(result.placement);
+    KeepSlots(problem_.topology, *problem_.in_force, result.placement);
   }
   result.remote_choice = draft.choice;
   const int nodes = problem_.topology.node_count();

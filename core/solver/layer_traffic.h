@@ -36,7 +36,8 @@ struct LayerTraffic {
   int64_t visit_weight = 0;           // sum of weight and lone: the scale of visits
   std::vector<int64_t> total_demand;  // [load_sets]
 
-  const uint64_t* Chose(int e) const { return &chose[size_t(e) * words]; }
+  // data(), not [0]: traffic of sums alone has no words.
+  const uint64_t* Chose(int e) const { return chose.data() + size_t(e) * words; }
   const uint16_t* Ids(int token) const { return &ids[size_t(token) * top_k]; }
   const int64_t* Demand(int e, int set) const {
     return &demand[(size_t(e) * load_sets + set) * nodes];

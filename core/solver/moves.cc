@@ -14,6 +14,25 @@ int Distance(const Topology& topology, NodeId a, NodeId b) {
   return !rack.empty() && rack == topology.nodes()[b.value()].rack ? 1 : 2;
 }
 
+// One GPU's slots of one layer.
+void KeepSlotsOfGpu(absl::Span<const int16_t> old, absl::Span<int16_t> slots) {
+  std::vector<int16_t> come(slots.begin(), slots.end()), stay(slots.size(), kEmptySlot);
+  for (size_t s = 0; s < slots.size(); ++s) {
+    const auto it = std::find(come.begin(), come.end(), old[s]);
+    if (it != come.end() && *it != kEmptySlot) {
+      stay[s] = *it;
+      come.erase(it);
+    }
+  }
+  come.erase(std::remove(come.begin(), come.end(), kEmptySlot), come.end());
+  for (size_t s = 0, next = 0; next < come.size(); ++s) {
+    if (stay[s] == kEmptySlot) {
+      stay[s] = come[next++];
+    }
+  }
+  std::copy(stay.begin(), stay.end(), slots.begin());
+}
+
 int NearestHolder(const Topology& topology, absl::Span<const int16_t> row, int expert,
                   NodeId node) {
   int best = -1, best_distance = 3;
@@ -75,6 +94,16 @@ Placement CarryOver(const Topology& from, const Topology& to, const Placement& p
     }
   }
   return out;
+}
+
+void KeepSlots(const Topology& topology, const Placement& in_force, Placement& placement) {
+  for (int l = 0; l < placement.layers(); ++l) {
+    for (int g = 0; g < topology.gpu_count(); ++g) {
+      const size_t first = topology.first_slot(GpuId(g)).value(), slots = topology.slots_on(GpuId(g));
+      KeepSlotsOfGpu(in_force.row(LayerId(l)).subspan(first, slots),
+                     placement.row(LayerId(l)).subspan(first, slots));
+    }
+  }
 }
 
 std::vector<Move> MovesFrom(const Plan* previous, const Plan& plan) {

@@ -27,15 +27,6 @@ double Median(std::vector<double> values) {
 }
 
 template <typename T>
-std::vector<double> Each(const std::vector<T>& items, double T::*field) {
-  std::vector<double> out;
-  for (const T& item : items) {
-    out.push_back(item.*field);
-  }
-  return out;
-}
-
-template <typename T>
 double MeanOf(const std::vector<T>& items, double T::*field) {
   const std::vector<double> values = Each(items, field);
   return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), 0.0) / values.size();

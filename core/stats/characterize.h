@@ -86,6 +86,16 @@ struct Characterization {
 // about layers x tokens x top_k^2 steps, and domains^2 x layers x experts.
 Characterization Characterize(const Traffic& traffic, const CharacterizeOptions& options);
 
+// One field of every item: Each(c.per_layer, &Imbalance::gini).
+template <typename T>
+std::vector<double> Each(const std::vector<T>& items, double T::*field) {
+  std::vector<double> out;
+  for (const T& item : items) {
+    out.push_back(item.*field);
+  }
+  return out;
+}
+
 // Overlap of the `top` largest of two histograms: |both| / |either|, ties to the lower index.
 double TopJaccard(absl::Span<const double> a, absl::Span<const double> b, int top);
 

@@ -9,12 +9,16 @@
 #include "core/io/trace.h"
 #include "core/solver/solver.h"
 #include "core/synth/generator.h"
+#include "tests/support/halves.h"
 #include "tests/support/random_traffic.h"
 #include "tests/support/status_matchers.h"
 
 namespace advisor {
 namespace {
 
+using ::advisor::testing::Alternating;
+using ::advisor::testing::Halves;
+using ::advisor::testing::ProblemOn;
 using ::advisor::testing::RandomTraffic;
 using ::advisor::testing::SmallModel;
 using ::advisor::testing::StatusIs;
@@ -22,15 +26,9 @@ using ::advisor::testing::StatusIs;
 // Links and experts weigh about the same on these models.
 constexpr TimeModel kTime = {50, 450, 100};
 
-// Every other request of the trace, and the rest.
-Problem Halve(const Traffic& all, Topology topology, Traffic* holdout) {
-  Problem problem;
-  problem.model = problem.traffic.model = holdout->model = all.model;
-  problem.topology = std::move(topology);
+Problem TimedProblem(const Traffic& train, Topology topology) {
+  Problem problem = ProblemOn(train, std::move(topology));
   problem.time_model = kTime;
-  for (size_t i = 0; i < all.requests.size(); ++i) {
-    (i % 2 == 0 ? problem.traffic : *holdout).requests.push_back(all.requests[i]);
-  }
   return problem;
 }
 
@@ -46,12 +44,12 @@ Figures Held(const Problem& problem, const Traffic& holdout, Objective objective
 }
 
 void ExpectFasterThanOtherObjectives(const Traffic& all, Topology topology, double by) {
-  Traffic holdout;
-  const Problem problem = Halve(all, std::move(topology), &holdout);
-  const Figures latency = Held(problem, holdout, Objective::kLatency);
+  const Halves halves = Alternating(all);
+  const Problem problem = TimedProblem(halves.train, std::move(topology));
+  const Figures latency = Held(problem, halves.holdout, Objective::kLatency);
   for (Objective other : {Objective::kInternodeBytes, Objective::kBalance}) {
     SCOPED_TRACE(ToString(other));
-    const Figures figures = Held(problem, holdout, other);
+    const Figures figures = Held(problem, halves.holdout, other);
     EXPECT_LT(*latency.modelled_moe_ms_per_step, (1 - by) * *figures.modelled_moe_ms_per_step);
     EXPECT_GT(*latency.modelled_gpu_utilisation, *figures.modelled_gpu_utilisation);
   }
@@ -102,9 +100,8 @@ TEST(LatencyObjectiveTest, IsFasterOnRealTraces) {
 
 TEST(LatencyObjectiveTest, RepairsWithinABudget) {
   Rng rng(1);
-  Traffic holdout;
-  Problem problem = Halve(RandomTraffic(SmallModel(4, 16, 3), 80, 4, &rng),
-                          *Topology::Uniform(4, 2, 3), &holdout);
+  Problem problem = TimedProblem(RandomTraffic(SmallModel(4, 16, 3), 40, 4, &rng),
+                                 *Topology::Uniform(4, 2, 3));
   problem.in_force = LinearPlacement(problem.model, problem.topology);
   InlineParallelFor parallel;
   SolveParams params;
@@ -119,9 +116,8 @@ TEST(LatencyObjectiveTest, RepairsWithinABudget) {
 
 TEST(LatencyObjectiveTest, NeedsATimeModelAndBytes) {
   Rng rng(2);
-  Traffic holdout;
-  Problem problem = Halve(RandomTraffic(SmallModel(1, 8, 2), 8, 2, &rng),
-                          *Topology::Uniform(2, 1, 4), &holdout);
+  Problem problem =
+      TimedProblem(RandomTraffic(SmallModel(1, 8, 2), 4, 2, &rng), *Topology::Uniform(2, 1, 4));
   InlineParallelFor parallel;
   SolveParams params;
   params.objective = Objective::kLatency;
