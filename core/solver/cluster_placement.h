@@ -6,7 +6,7 @@
 
 #include "absl/types/span.h"
 #include "core/model/topology.h"
-#include "core/solver/token_pool.h"
+#include "core/solver/layer_traffic.h"
 
 namespace advisor {
 
@@ -18,15 +18,13 @@ struct ClusterPlacement {
 
 enum class Copies { kFirst, kAll };
 
-// Puts clusters[e], the cluster of expert e as ClusterExperts() gives it, on nodes for the homes of
-// the pool's requests. Cluster c starts on node c; clusters are exchanged between nodes of one
+// Puts clusters[e], the cluster of expert e as ClusterExperts() gives it, on nodes. Cluster c starts on node c; clusters are exchanged between nodes of one
 // shape while that raises the demand served at home. kAll: spare slots hold local copies
 // (AddLocalCopies, which keeps nodes under `load_cap`). A copy serves its own node only; other
 // nodes send to the expert's cluster, where its companions are. Inside a node copies are packed on
 // GPUs by load.
-ClusterPlacement PlaceClusters(const TokenPool& pool, int layer, absl::Span<const NodeId> homes,
-                               absl::Span<const int> clusters, const Topology& topology,
-                               Copies copies, double load_cap);
+ClusterPlacement PlaceClusters(const LayerTraffic& traffic, absl::Span<const int> clusters,
+                               const Topology& topology, Copies copies, double load_cap);
 
 }  // namespace advisor
 

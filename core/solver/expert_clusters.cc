@@ -134,9 +134,15 @@ Coactivation CoactivationOf(const TokenPool& pool, int layer) {
     const uint16_t* ids = token.experts + size_t(layer) * top_k;
     for (int i = 0; i < top_k; ++i) {
       out.load[ids[i]] += token.weight;
-      for (int j = 0; j < top_k; ++j) {
-        out.together[size_t(ids[i]) * experts + ids[j]] += i != j ? token.weight : 0;
+      for (int j = i + 1; j < top_k; ++j) {
+        out.together[size_t(ids[i]) * experts + ids[j]] += token.weight;
       }
+    }
+  }
+  for (int a = 0; a < experts; ++a) {  // pairs were counted on either side of the diagonal
+    for (int b = a + 1; b < experts; ++b) {
+      double &ab = out.together[size_t(a) * experts + b], &ba = out.together[size_t(b) * experts + a];
+      ab = ba = ab + ba;
     }
   }
   for (size_t r = 0; r < pool.requests.size(); ++r) {

@@ -21,6 +21,7 @@
 #include "core/solver/expert_clusters.h"
 #include "core/solver/grouping_model.h"
 #include "core/solver/home_assignment.h"
+#include "core/solver/layer_traffic.h"
 #include "core/solver/methods.h"
 
 namespace advisor {
@@ -108,8 +109,9 @@ class CoactivationMethod {
 
   void PlaceLayer(Copies copies, const std::vector<NodeId>& homes, int l,
                   SolveResult* result) const {
-    const ClusterPlacement placed = PlaceClusters(pool_, l, homes, clusters_[l], problem_.topology,
-                                                  copies, params_.node_load_cap);
+    const LayerTraffic traffic = GatherLayer(pool_, l, homes, problem_.topology.node_count());
+    const ClusterPlacement placed = PlaceClusters(traffic, clusters_[l], problem_.topology, copies,
+                                                  params_.node_load_cap);
     std::copy(placed.row.begin(), placed.row.end(), result->placement.row(LayerId(l)).begin());
     std::copy(placed.choice.begin(), placed.choice.end(),
               result->remote_choice.row(LayerId(l), NodeId(0)).begin());

@@ -266,7 +266,7 @@ double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, From from,
   if (balance && !Repairs()) {
     layer.Reset(StartByLoad(traffic), {});
   } else if (from == From::kScratch && !Repairs()) {
-    starts_->ResetToCheapest(l.value(), draft.homes, layer);
+    starts_->ResetToCheapest(l.value(), layer);
     Keep(layer, row, choice, &least);
   }
   if (Repairs()) {

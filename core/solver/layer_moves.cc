@@ -202,7 +202,7 @@ int LayerState::MovesDelta(const LayerMove& move) const {
 }
 
 bool LayerState::Evaluate(const LayerMove& move, double limit, double* delta) {
-  NeedGain();
+  NeedTables();
   const int moves = MovesDelta(move);
   if (moves > 0 && moves_ + moves > limits_.max_moves) {
     return false;

@@ -56,19 +56,11 @@ struct Want {
   int expert;
 };
 
-int64_t Demand(const LayerTraffic& traffic, int e, int node) {
-  int64_t demand = 0;
-  for (int set = 0; set < traffic.load_sets; ++set) {
-    demand += traffic.Demand(e, set)[node];
-  }
-  return demand;
-}
-
 std::vector<Want> SortedWants(const LayerTraffic& traffic) {
   std::vector<Want> wants;
   for (int e = 0; e < traffic.experts; ++e) {
     for (int n = 0; n < traffic.nodes; ++n) {
-      wants.push_back({Demand(traffic, e, n), n, e});
+      wants.push_back({traffic.DemandOf(e, n), n, e});
     }
   }
   std::sort(wants.begin(), wants.end(), [](const Want& a, const Want& b) {
@@ -128,7 +120,7 @@ void CompleteRow(const LayerTraffic& traffic, const Topology& topology, absl::Sp
       if (!empty && copies[row[s]] < 2) {
         continue;
       }
-      const std::tuple rank(empty, Demand(traffic, e, topology.node_of(SlotId(s)).value()));
+      const std::tuple rank(empty, traffic.DemandOf(e, topology.node_of(SlotId(s)).value()));
       if (best < 0 || rank > best_rank) {
         best = s;
         best_rank = rank;

@@ -1,6 +1,7 @@
 #include "core/solver/layer_state.h"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
 #include "core/solver/token_bits.h"
@@ -83,8 +84,8 @@ void LayerState::Reset(absl::Span<const int16_t> row, absl::Span<const int16_t> 
   }
   moves_ = 0;
   SetInForce({});
-  CountTokens();
-  gain_known_ = false;
+  SumVisits();
+  tables_known_ = false;
   SumLoads();
   if (latency_.has_value()) {
     latency_->Reset(messages_, gpu_load_);
@@ -108,42 +109,57 @@ void LayerState::SetInForce(absl::Span<const int16_t> row) {
   }
 }
 
-void LayerState::CountTokens() {
-  count_.assign(size_t(traffic_.words) * kWordBits * nodes_, 0);
+// By token rather than by expert, here and below: what a token needs lies together.
+void LayerState::SumVisits() {
   messages_.assign(size_t(nodes_) * nodes_, 0);
-  for (int e = 0; e < traffic_.experts; ++e) {
-    const uint64_t* chose = traffic_.Chose(e);
-    for (int h = 0; h < nodes_; ++h) {
+  std::vector<uint64_t> visit(traffic_.experts);  // the node to visit for an expert; 0: at home
+  for (int h = 0; h < nodes_; ++h) {
+    int64_t* message = &messages_[size_t(h) * nodes_];
+    for (int e = 0; e < traffic_.experts; ++e) {
       const int n = serve(e, h);
-      int64_t& message = messages_[size_t(h) * nodes_ + n];
-      message += n == h ? 0 : traffic_.lone[size_t(e) * nodes_ + h];
-      ForTokens(
-          traffic_, h, [&](int w) { return chose[w]; },
-          [&](int t) {
-            uint8_t& count = count_[size_t(t) * nodes_ + n];
-            message += count == 0 && n != h ? traffic_.weight[t] : 0;
-            ++count;
-          });
+      visit[e] = n == h ? 0 : uint64_t{1} << n;
+      message[n] += n == h ? 0 : traffic_.lone[size_t(e) * nodes_ + h];
+    }
+    for (int t = FirstToken(traffic_, h); t < FirstToken(traffic_, h + 1); ++t) {
+      const uint16_t* ids = traffic_.Ids(t);
+      uint64_t visited = 0;
+      for (int i = 0; i < traffic_.top_k; ++i) {
+        visited |= visit[ids[i]];
+      }
+      for (; visited != 0; visited &= visited - 1) {
+        message[std::countr_zero(visited)] += traffic_.weight[t];
+      }
     }
   }
   visits_ = std::accumulate(messages_.begin(), messages_.end(), int64_t{0});
 }
 
-void LayerState::BuildGain() const {
+void LayerState::BuildTables() const {
+  count_.assign(size_t(traffic_.words) * kWordBits * nodes_, 0);
   gain_.assign(size_t(traffic_.experts) * nodes_ * nodes_, 0);
-  for (int e = 0; e < traffic_.experts; ++e) {
-    const uint64_t* chose = traffic_.Chose(e);
-    for (int h = 0; h < nodes_; ++h) {
+  std::vector<int32_t> opens(nodes_);  // what one more expert of the token on a node would add
+  for (int h = 0; h < nodes_; ++h) {
+    for (int t = FirstToken(traffic_, h); t < FirstToken(traffic_, h + 1); ++t) {
+      const uint16_t* ids = traffic_.Ids(t);
+      const int32_t weight = traffic_.weight[t];
+      uint8_t* count = &count_[size_t(t) * nodes_];
+      for (int i = 0; i < traffic_.top_k; ++i) {
+        ++count[serve(ids[i], h)];
+      }
+      for (int n = 0; n < nodes_; ++n) {
+        opens[n] = count[n] == 0 ? weight : 0;
+      }
+      for (int i = 0; i < traffic_.top_k; ++i) {
+        int32_t* gain = &gain_[(size_t(ids[i]) * nodes_ + h) * nodes_];
+        for (int n = 0; n < nodes_; ++n) {
+          gain[n] += opens[n];
+        }
+        const int own = serve(ids[i], h);
+        gain[own] += count[own] == 1 ? weight : 0;
+      }
+    }
+    for (int e = 0; e < traffic_.experts; ++e) {
       int32_t* gain = &gain_[(size_t(e) * nodes_ + h) * nodes_];
-      const int own = serve(e, h);
-      ForTokens(
-          traffic_, h, [&](int w) { return chose[w]; },
-          [&](int t) {
-            const uint8_t* count = &count_[size_t(t) * nodes_];
-            for (int n = 0; n < nodes_; ++n) {
-              gain[n] += count[n] == (n == own) ? traffic_.weight[t] : 0;
-            }
-          });
       for (int n = 0; n < nodes_; ++n) {
         gain[n] =
             n == h ? 0 : gain[n] + static_cast<int32_t>(traffic_.lone[size_t(e) * nodes_ + h]);

@@ -99,7 +99,7 @@ class LayerState {
     return traffic + limits_.load_price * double(excess_) + limits_.move_price * moves_;
   }
   int64_t gain(int e, int home, int node) const {
-    NeedGain();
+    NeedTables();
     return gain_[(size_t(e) * nodes_ + home) * nodes_ + node];
   }
   int64_t node_load(int set, int node) const { return node_load_[size_t(set) * nodes_ + node]; }
@@ -135,16 +135,16 @@ class LayerState {
   };
 
   void SetLimits();
-  void CountTokens();
-  // The gain table is half of what a Reset() would cost, and a layer that is only priced, as one of
+  void SumVisits();
+  // The tables are most of what a Reset() would cost, and a layer that is only priced, as one of
   // several starts, needs none.
-  void NeedGain() const {
-    if (!gain_known_) {
-      BuildGain();
-      gain_known_ = true;
+  void NeedTables() const {
+    if (!tables_known_) {
+      BuildTables();
+      tables_known_ = true;
     }
   }
-  void BuildGain() const;
+  void BuildTables() const;
   void SumLoads();
   int64_t PlanServe(const CopyChange& change, Outcome& out) const;
   int64_t Overlap(const LayerMove& move);
@@ -180,9 +180,9 @@ class LayerState {
   std::vector<uint8_t> on_gpu_;                // [experts, gpus]
   std::vector<uint8_t> in_force_;              // [experts, gpus], empty: nothing in force
   std::vector<int16_t> serve_;                 // [experts, nodes (home)]
-  std::vector<uint8_t> count_;                 // [tokens, nodes]
-  mutable std::vector<int32_t> gain_;          // [experts, nodes (home), nodes]; see NeedGain()
-  mutable bool gain_known_ = false;
+  mutable std::vector<uint8_t> count_;         // [tokens, nodes]; see NeedTables()
+  mutable std::vector<int32_t> gain_;          // [experts, nodes (home), nodes]; the same
+  mutable bool tables_known_ = false;
   std::vector<int64_t> served_;                // [experts, load_sets, nodes]
   std::vector<int64_t> node_load_, gpu_load_;  // [load_sets, nodes], [load_sets, gpus]
   std::vector<int64_t> node_limit_, gpu_limit_;  // the same shapes

@@ -36,6 +36,7 @@ void AddTokens(const TokenPool& pool, int layer, absl::Span<const NodeId> homes,
     for (int i = 0; i < out.top_k; ++i) {
       const size_t e = from[i];
       out.chose[e * out.words + at / kWordBits] |= uint64_t{1} << (at % kWordBits);
+      out.wanted[e * out.nodes + home] += token.weight;
       if (token.load_set >= 0) {
         out.demand[(e * out.load_sets + token.load_set) * out.nodes + home] += token.weight;
       }
@@ -53,6 +54,7 @@ void AddSums(const TokenPool& pool, int layer, absl::Span<const NodeId> homes, L
     for (int e = 0; e < out.experts; ++e) {
       const int64_t weight = int64_t{counts[e]} * pool.lone_weight[r];
       out.lone[size_t(e) * out.nodes + home] += static_cast<int64_t>(double(weight) * kLoneVisit);
+      out.wanted[size_t(e) * out.nodes + home] += weight;
       for (int set = 0; set < out.load_sets; ++set) {
         out.demand[(size_t(e) * out.load_sets + set) * out.nodes + home] += weight;
       }
@@ -74,6 +76,7 @@ LayerTraffic GatherLayer(const TokenPool& pool, int layer, absl::Span<const Node
   out.weight.assign(size_t(out.words) * kWordBits, 0);
   out.chose.assign(size_t(out.experts) * out.words, 0);
   out.demand.assign(size_t(out.experts) * out.load_sets * nodes, 0);
+  out.wanted.assign(size_t(out.experts) * nodes, 0);
   out.lone.assign(size_t(out.experts) * nodes, 0);
   AddTokens(pool, layer, homes, out);
   AddSums(pool, layer, homes, out);

@@ -33,6 +33,7 @@ struct LayerTraffic {
   std::vector<int64_t> demand;      // [experts, load_sets, nodes (home)] activations
   std::vector<int64_t>
       lone;  // [experts, nodes (home)] activations known only by sums: each pays a visit of its own
+  std::vector<int64_t> wanted;  // [experts, nodes (home)] activations in and outside the load sets
   int64_t visit_weight = 0;           // sum of weight and lone: the scale of visits
   std::vector<int64_t> total_demand;  // [load_sets]
 
@@ -41,6 +42,15 @@ struct LayerTraffic {
   const uint16_t* Ids(int token) const { return &ids[size_t(token) * top_k]; }
   const int64_t* Demand(int e, int set) const {
     return &demand[(size_t(e) * load_sets + set) * nodes];
+  }
+  int64_t Wanted(int e, int home) const { return wanted[size_t(e) * nodes + home]; }
+  // Of all load sets.
+  int64_t DemandOf(int e, int home) const {
+    int64_t sum = 0;
+    for (int set = 0; set < load_sets; ++set) {
+      sum += Demand(e, set)[home];
+    }
+    return sum;
   }
 };
 

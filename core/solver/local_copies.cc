@@ -3,113 +3,83 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/solver/token_bits.h"
+
 namespace advisor {
 namespace {
 
 // The tokens homed on one node, and what copies there would save them.
 class HomeTraffic {
  public:
-  HomeTraffic(const TokenPool& pool, int layer, int home, absl::Span<const int> first_node)
-      : top_k_(pool.model->top_k),
-        layer_(layer),
+  HomeTraffic(const LayerTraffic& traffic, int home, absl::Span<const int> first_node)
+      : traffic_(traffic),
+        home_(home),
         first_node_(first_node),
-        demand_(pool.model->experts, 0),
-        credit_(pool.model->experts, 0),
-        held_(pool.model->experts, false) {
-    for (int e = 0; e < pool.model->experts; ++e) {
+        demand_(traffic.experts),
+        credit_(traffic.experts),
+        held_(traffic.experts),
+        beside_(traffic.nodes, 0) {
+    for (int e = 0; e < traffic.experts; ++e) {
       held_[e] = first_node[e] == home;
+      demand_[e] = traffic.Wanted(e, home);
+      // Activations known only by sums cause visits of their own.
+      credit_[e] = held_[e] ? 0 : double(traffic.lone[size_t(e) * traffic.nodes + home]);
     }
-  }
-
-  void AddToken(const PooledToken& token) {
-    tokens_.push_back(&token);
-    for (int i = 0; i < top_k_; ++i) {
-      demand_[Ids(token)[i]] += token.weight;
+    for (int t = FirstToken(traffic, home); t < FirstToken(traffic, home + 1); ++t) {
+      Credit(t, 1);
     }
-    Credit(token, 1);
-  }
-
-  // Activations known only by sums: each causes a visit of its own.
-  void AddSums(int e, double activations) {
-    demand_[e] += activations;
-    credit_[e] += held_[e] ? 0 : activations;
   }
 
   void Hold(int e) {
-    std::vector<const PooledToken*> chose;
-    for (const PooledToken* token : tokens_) {
-      if (std::find(Ids(*token), Ids(*token) + top_k_, e) != Ids(*token) + top_k_) {
-        chose.push_back(token);
-        Credit(*token, -1);
-      }
-    }
+    const uint64_t* chose = traffic_.Chose(e);
+    const auto credit_all = [&](int sign) {
+      ForTokens(
+          traffic_, home_, [&](int w) { return chose[w]; }, [&](int t) { Credit(t, sign); });
+    };
+    credit_all(-1);
     held_[e] = true;
-    for (const PooledToken* token : chose) {
-      Credit(*token, 1);
-    }
+    credit_all(1);
   }
 
-  bool Holds(int e) const { return held_[e]; }
-  double demand(int e) const { return demand_[e]; }
+  bool Holds(int e) const { return held_[e] != 0; }
+  int64_t demand(int e) const { return demand_[e]; }
   // Whether a copy of `a` saves this home more than one of `b`.
   bool Better(int a, int b) const {
     return credit_[a] != credit_[b] ? credit_[a] > credit_[b] : demand_[a] > demand_[b];
   }
 
  private:
-  const uint16_t* Ids(const PooledToken& token) const {
-    return token.experts + size_t(layer_) * top_k_;
-  }
-
-  // Shares the token's visits out over its experts, `sign` times.
-  void Credit(const PooledToken& token, int sign) {
-    const uint16_t* ids = Ids(token);
-    for (int i = 0; i < top_k_; ++i) {
-      if (held_[ids[i]]) {
-        continue;
+  // Shares the token's visits out over its experts, `sign` times. Padding weighs nothing.
+  void Credit(int token, int sign) {
+    const uint16_t* ids = traffic_.Ids(token);
+    const double weight = sign * double(traffic_.weight[token]);
+    for (int i = 0; i < traffic_.top_k; ++i) {
+      beside_[first_node_[ids[i]]] += !held_[ids[i]];
+    }
+    for (int i = 0; i < traffic_.top_k; ++i) {
+      if (!held_[ids[i]]) {
+        credit_[ids[i]] += weight / beside_[first_node_[ids[i]]];
       }
-      int beside = 0;
-      for (int j = 0; j < top_k_; ++j) {
-        beside += !held_[ids[j]] && first_node_[ids[j]] == first_node_[ids[i]];
-      }
-      credit_[ids[i]] += sign * double(token.weight) / beside;
+    }
+    for (int i = 0; i < traffic_.top_k; ++i) {
+      beside_[first_node_[ids[i]]] = 0;
     }
   }
 
-  const int top_k_, layer_;
+  const LayerTraffic& traffic_;
+  const int home_;
   absl::Span<const int> first_node_;
-  std::vector<const PooledToken*> tokens_;
-  std::vector<double> demand_, credit_;  // [experts]
-  std::vector<bool> held_;               // [experts]
+  std::vector<int64_t> demand_;  // [experts]
+  std::vector<double> credit_;   // [experts]
+  std::vector<uint8_t> held_;    // [experts]
+  std::vector<int> beside_;      // [nodes] experts of one token not held; 0 between tokens
 };
-
-std::vector<HomeTraffic> TrafficByHome(const TokenPool& pool, int layer,
-                                       absl::Span<const NodeId> homes,
-                                       absl::Span<const int> first_node, int nodes) {
-  std::vector<HomeTraffic> traffic;
-  for (int n = 0; n < nodes; ++n) {
-    traffic.emplace_back(pool, layer, n, first_node);
-  }
-  for (const PooledToken& token : pool.tokens) {
-    traffic[homes[token.request].value()].AddToken(token);
-  }
-  const int experts = pool.model->experts;
-  for (size_t r = 0; r < pool.requests.size(); ++r) {
-    for (int e = 0; pool.lone_weight[r] > 0 && e < experts; ++e) {
-      const double count = pool.requests[r]->counts[size_t(layer) * experts + e];
-      traffic[homes[r].value()].AddSums(e, count * pool.lone_weight[r]);
-    }
-  }
-  return traffic;
-}
 
 }  // namespace
 
-std::vector<uint64_t> AddLocalCopies(const TokenPool& pool, int layer,
-                                     absl::Span<const NodeId> homes,
-                                     absl::Span<const int> first_node, const Topology& topology,
-                                     double load_cap) {
-  const int nodes = topology.node_count(), experts = pool.model->experts;
+std::vector<uint64_t> AddLocalCopies(const LayerTraffic& traffic, absl::Span<const int> first_node,
+                                     const Topology& topology, double load_cap) {
+  const int nodes = traffic.nodes, experts = traffic.experts;
   std::vector<uint64_t> holders(experts);
   std::vector<int> spare;
   for (int n = 0; n < nodes; ++n) {
@@ -122,11 +92,14 @@ std::vector<uint64_t> AddLocalCopies(const TokenPool& pool, int layer,
   if (std::all_of(spare.begin(), spare.end(), [](int s) { return s == 0; })) {
     return holders;
   }
-  std::vector<HomeTraffic> traffic = TrafficByHome(pool, layer, homes, first_node, nodes);
+  std::vector<HomeTraffic> of_home;
+  for (int n = 0; n < nodes; ++n) {
+    of_home.emplace_back(traffic, n, first_node);
+  }
   std::vector<double> load(nodes, 0);
   for (int e = 0; e < experts; ++e) {
-    for (const HomeTraffic& t : traffic) {
-      load[first_node[e]] += t.demand(e);
+    for (const HomeTraffic& t : of_home) {
+      load[first_node[e]] += double(t.demand(e));
     }
   }
   const double limit =
@@ -136,16 +109,17 @@ std::vector<uint64_t> AddLocalCopies(const TokenPool& pool, int layer,
     for (int n = 0; n < nodes; ++n) {
       int best = -1;
       for (int e = 0; e < experts && spare[n] > 0; ++e) {
-        const bool fits = load[n] + traffic[n].demand(e) <= limit * topology.gpus_on(NodeId(n));
-        if (!traffic[n].Holds(e) && fits && (best < 0 || traffic[n].Better(e, best))) {
+        const bool fits =
+            load[n] + double(of_home[n].demand(e)) <= limit * topology.gpus_on(NodeId(n));
+        if (!of_home[n].Holds(e) && fits && (best < 0 || of_home[n].Better(e, best))) {
           best = e;
         }
       }
       if (best >= 0) {
         holders[best] |= uint64_t{1} << n;
-        load[n] += traffic[n].demand(best);
-        load[first_node[best]] -= traffic[n].demand(best);
-        traffic[n].Hold(best);
+        load[n] += double(of_home[n].demand(best));
+        load[first_node[best]] -= double(of_home[n].demand(best));
+        of_home[n].Hold(best);
         --spare[n];
         any = true;
       }

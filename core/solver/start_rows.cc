@@ -28,9 +28,9 @@ const std::vector<int>& StartRows::ClustersOf(int l) {
   return clusters_[l];
 }
 
-void StartRows::ResetToCheapest(int l, absl::Span<const NodeId> homes, LayerState& layer) {
+void StartRows::ResetToCheapest(int l, LayerState& layer) {
   const auto of_clusters = [&](const std::vector<int>& clusters) {
-    return PlaceClusters(pool_, l, homes, clusters, topology_, Copies::kAll, node_load_cap_);
+    return PlaceClusters(layer.traffic(), clusters, topology_, Copies::kAll, node_load_cap_);
   };
   std::vector<ClusterPlacement> starts = {{StartByDemand(layer.traffic(), topology_), {}},
                                           of_clusters(ClustersOf(l))};

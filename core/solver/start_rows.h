@@ -3,8 +3,6 @@
 
 #include <vector>
 
-#include "absl/types/span.h"
-#include "core/model/ids.h"
 #include "core/model/topology.h"
 #include "core/solver/cluster_placement.h"
 #include "core/solver/layer_state.h"
@@ -23,9 +21,9 @@ class StartRows {
   // `pool` and `topology` must outlive this.
   StartRows(const TokenPool& pool, const Topology& topology, double node_load_cap);
 
-  // Leaves `layer`, which is layer `l`, at its cheapest start for these homes. Its clusters, which
+  // Leaves `layer`, which is layer `l`, at its cheapest start for its traffic. Its clusters, which
   // do not depend on homes, are kept once worked out.
-  void ResetToCheapest(int l, absl::Span<const NodeId> homes, LayerState& layer);
+  void ResetToCheapest(int l, LayerState& layer);
 
  private:
   const std::vector<int>& ClustersOf(int l);

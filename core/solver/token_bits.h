@@ -10,6 +10,11 @@ namespace advisor {
 
 inline constexpr int kWordBits = 64;
 
+// The tokens of `home`, padding included, are FirstToken(home) .. FirstToken(home + 1) - 1.
+inline int FirstToken(const LayerTraffic& traffic, int home) {
+  return traffic.first_word[home] * kWordBits;
+}
+
 // Calls visit(token) for every token of `home` in the bitset whose words are word(w), in rising
 // order.
 template <typename Word, typename Visit>
