@@ -13,6 +13,9 @@ absl::Status Audience::Admit(const SubscriberHello& hello) const {
       hello.model_fingerprint != ModelFingerprint(deployment_.model)) {
     return error::ModelMismatch(hello.subscriber_id, hello.model_fingerprint, deployment_.model);
   }
+  if ((hello.required & kOffered) != hello.required) {
+    return error::FeatureNotOffered(hello.subscriber_id, "subscribers are offered delta-placement");
+  }
   if (hello.placement.epoch > kLastEpoch || hello.grouping.epoch > kLastEpoch) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "subscriber \"%s\" claims epoch %d, beyond the last there can be", hello.subscriber_id,

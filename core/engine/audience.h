@@ -52,6 +52,8 @@ class Audience {
   static constexpr absl::Duration kForgetAfter = absl::Minutes(10);
   static constexpr uint64_t kLastEpoch = uint64_t{1} << 62;  // positions beyond it are nonsense
 
+  static constexpr Features kOffered = {.samples = false, .delta_placement = true};
+
   absl::Status Admit(const SubscriberHello& hello) const;
   std::shared_ptr<const Plan> DeltaBase(const SubscriberSession& session,
                                         const PlanRecord& record) const;

@@ -44,7 +44,9 @@ absl::Status Ingest::Admit(const ReporterHello& hello) const {
     return error::ModelMismatch(hello.reporter_id, hello.model_fingerprint, deployment_.model);
   }
   if ((hello.required & Offered()) != hello.required) {
-    return error::FeatureNotOffered(hello.reporter_id);
+    return error::FeatureNotOffered(
+        hello.reporter_id,
+        "reporters are offered samples, where window.frame_sample_tokens is above 0");
   }
   if (!NodeNamed(hello.node).has_value()) {
     return error::NodeNotInTopology(hello.reporter_id, hello.node);

@@ -23,12 +23,9 @@ absl::Status ModelMismatch(const std::string& peer, uint64_t got, const ModelSpe
       peer, got, ModelFingerprint(want), IdentityText(want)));
 }
 
-absl::Status FeatureNotOffered(const std::string& peer) {
-  return absl::FailedPreconditionError(
-      absl::StrFormat("FEATURE_MISSING: \"%s\" requires a feature that reporters of this "
-                      "deployment are not offered; "
-                      "samples need window.frame_sample_tokens above 0",
-                      peer));
+absl::Status FeatureNotOffered(const std::string& peer, const std::string& offered) {
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "FEATURE_MISSING: \"%s\" requires a feature that it is not offered; %s", peer, offered));
 }
 
 absl::Status NodeNotInTopology(const std::string& peer, const std::string& node) {

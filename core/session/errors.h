@@ -12,7 +12,8 @@ namespace advisor::error {
 
 // The statuses that end streams; the capital words are stable and named in the protos.
 absl::Status NoSuchDeployment(const std::string& deployment);
-absl::Status FeatureNotOffered(const std::string& peer);
+// `offered`: in words, what such peers may require and when.
+absl::Status FeatureNotOffered(const std::string& peer, const std::string& offered);
 absl::Status ModelMismatch(const std::string& peer, uint64_t got, const ModelSpec& want);
 absl::Status NodeNotInTopology(const std::string& peer, const std::string& node);
 absl::Status StaleIncarnation(const std::string& peer);

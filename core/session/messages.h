@@ -103,7 +103,7 @@ struct SubscriberHello {
   Role role = Role::kObserver;
   ApplyAbility ability = ApplyAbility::kHotSwap;
   std::string node;
-  Features features = {};
+  Features features = {}, required = {};
   Position placement, grouping;
   uint64_t placement_hash = 0, grouping_hash = 0;
 };

@@ -167,6 +167,7 @@ v1::SubscribeHello ToProto(const SubscriberHello& hello) {
                                                               : v1::APPLY_ABILITY_HOT_SWAP);
   out.set_node(hello.node);
   *out.mutable_features() = NamesOf(hello.features);
+  *out.mutable_required_features() = NamesOf(hello.required);
   out.set_accept_delta(hello.features.delta_placement);
   if (hello.placement != Position{}) {
     *out.mutable_placement() = ToProto(hello.placement);
@@ -201,7 +202,7 @@ absl::StatusOr<SubscriberHello> FromProto(const v1::SubscribeHello& hello) {
   }
   out.features = FeaturesNamed(hello.features());
   out.features.delta_placement = out.features.delta_placement || hello.accept_delta();
-  RETURN_IF_ERROR(RequiredFeatures(hello.required_features()).status());
+  ASSIGN_OR_RETURN(out.required, RequiredFeatures(hello.required_features()));
   out.placement = FromProto(hello.placement());
   out.placement_hash = hello.placement_hash();
   out.grouping = FromProto(hello.grouping());
@@ -397,8 +398,8 @@ absl::StatusOr<DecodedGrouping> FromProto(const v1::GroupingUpdate& update) {
   g.load_slack = update.load_slack();
   g.load_slack_requests = update.load_slack_requests();
   g.load_price = update.load_price();
-  g.microbatches = static_cast<int>(
-      std::clamp<uint32_t>(update.microbatches(), 1, kMaxMicrobatches + 1));
+  g.microbatches =
+      static_cast<int>(std::clamp<uint32_t>(update.microbatches(), 1, kMaxMicrobatches + 1));
   if (const uint64_t hash = GroupingHash(g); hash != update.content_hash()) {
     return absl::DataLossError(
         absl::StrFormat("grouping %d/%d has content hash %016x, the sender says %016x",

@@ -11,6 +11,7 @@
 namespace advisor {
 namespace {
 
+using ::testing::AllOf;
 using testing::FakeDaemon;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
@@ -165,6 +166,23 @@ TEST_F(EngineTest, FeaturesAreAgreedWhenAReporterOpens) {
   EXPECT_EQ(agreed(open({true, true}, {})).features, Features{});
   EXPECT_THAT(EndOf(open({true, true}, {true, false})),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("FEATURE_MISSING")));
+}
+
+TEST_F(EngineTest, ASubscriberMayRequireOnlyWhatSubscribersAreOffered) {
+  daemon_.Start(deployment_, options_);
+  const auto open = [&](Features required) {
+    SubscriberHello hello;
+    hello.deployment = "chat";
+    hello.subscriber_id = "agent-9";
+    hello.features = hello.required = required;
+    const StreamId stream = daemon_.NewStream();
+    daemon_.Step(event::SubscriberOpened{stream, hello});
+    return stream;
+  };
+  EXPECT_FALSE(daemon_.mail(open({.samples = false, .delta_placement = true})).ended.has_value());
+  EXPECT_THAT(EndOf(open({.samples = true, .delta_placement = true})),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("FEATURE_MISSING"), HasSubstr("delta-placement"))));
 }
 
 TEST_F(EngineTest, StreamsAreRefusedWithTheReason) {

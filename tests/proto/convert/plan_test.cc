@@ -136,6 +136,7 @@ TEST(SubscriberHelloConvertTest, EveryFieldReturns) {
   hello.ability = ApplyAbility::kRestartOnly;
   hello.node = "node-1";
   hello.features.delta_placement = true;
+  hello.required.samples = true;
   hello.placement = {1, 2};
   hello.placement_hash = 4;
   hello.grouping = {1, 3};
@@ -149,6 +150,7 @@ TEST(SubscriberHelloConvertTest, EveryFieldReturns) {
   EXPECT_EQ(back.ability, ApplyAbility::kRestartOnly);
   EXPECT_EQ(back.node, "node-1");
   EXPECT_TRUE(back.features.delta_placement);
+  EXPECT_EQ(back.required, hello.required);
   EXPECT_EQ(back.placement, hello.placement);
   EXPECT_EQ(back.placement_hash, 4u);
   EXPECT_EQ(back.grouping, hello.grouping);
