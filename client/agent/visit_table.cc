@@ -14,9 +14,19 @@ struct Shape {
   int layers, experts, top_k;
 };
 
+// Ones of the low half of a word and of its high half, each in that half's lowest byte. Processors
+// of the baseline have no instruction for it, and the builtin would be a call per token and layer.
 template <typename Word>
-int Ones(Word half) {
-  return __builtin_popcountll(static_cast<uint64_t>(half));
+Word OnesOfHalves(Word word) {
+  constexpr int kHalf = sizeof(Word) * 4;  // bits
+  constexpr Word kAll = ~Word{0};
+  word -= (word >> 1) & (kAll / 3);
+  word = (word & (kAll / 5)) + ((word >> 2) & (kAll / 5));
+  word = (word + (word >> 4)) & (kAll / 17);  // of every byte, in the byte
+  for (int shift = 8; shift < kHalf; shift *= 2) {
+    word += word >> shift;  // what crosses into a half lands above its lowest byte
+  }
+  return word & (Word{0xff} | Word{0xff} << kHalf);
 }
 
 template <typename Id, typename Word>
@@ -33,6 +43,8 @@ Visits Count(const char* ids, uint32_t tokens, const Shape& shape, const Word* w
       const char* at = ids + first * token_bytes + l * layer_bytes;
       const Word* row_words = words + size_t(l) * shape.experts;
       uint32_t* row_counts = counts + size_t(l) * shape.experts;
+      Word ones = 0;
+      static_assert(kTile * kHalf <= kLow, "a tile's ones must fit half a word");
       for (uint32_t t = 0; t < tile; ++t, at += token_bytes) {
         Word nodes = 0;
         for (int k = 0; k < shape.top_k; ++k) {
@@ -41,9 +53,10 @@ Visits Count(const char* ids, uint32_t tokens, const Shape& shape, const Word* w
           ++row_counts[id];
           nodes |= row_words[id];
         }
-        visits.remote += Ones<Word>(nodes & kLow);
-        visits.linear_nodes += Ones<Word>(nodes >> kHalf);
+        ones += OnesOfHalves(nodes);
       }
+      visits.remote += static_cast<uint64_t>(ones & kLow);
+      visits.linear_nodes += static_cast<uint64_t>(ones >> kHalf);
     }
   }
   return visits;

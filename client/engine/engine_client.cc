@@ -116,6 +116,7 @@ struct EngineClient::Wire {
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, std::max(100, min_ms));
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, std::max(100, min_ms));
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, std::max(100, max_ms));
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // a socket of this machine
     // Each engine its own connection, also where several live in one process.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     channel = grpc::CreateCustomChannel(absl::StrCat("unix:", options.socket),

@@ -1,5 +1,6 @@
 #include "client/agent/aggregator.h"
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 
@@ -25,7 +26,7 @@ using testing::StepBuilder;
 
 const ModelSpec kModel = SmallModel(3, 12, 4);
 
-Topology Nodes(int nodes) { return *Topology::Uniform(nodes, 2, 12 / nodes); }
+Topology Nodes(int nodes) { return *Topology::Uniform(nodes, 2, std::max(1, 12 / nodes)); }
 
 struct Slow {
   std::map<std::tuple<std::string, Phase, int, int>, uint32_t>
@@ -56,7 +57,7 @@ void AddSlowly(const Topology& topology, const Plan& plan, NodeId home, const st
 }
 
 TEST(AggregatorTest, AgreesWithCountingTokenByToken) {
-  for (int nodes : {1, 2, 3, 6}) {
+  for (int nodes : {1, 2, 3, 6, 20, 40}) {
     Rng rng(7 + nodes);
     const Topology topology = Nodes(nodes);
     Plan plan;
@@ -205,6 +206,41 @@ TEST(AggregatorTest, BadStepsAreNamed) {
   name.Tokens(kModel, "a", Phase::kDecode, good).Tokens(kModel, "b\n", Phase::kDecode, good);
   refused(name, "must be printable");
   EXPECT_EQ(aggregator.sums().steps, 0u);
+}
+
+// Rows of eight are checked in a way of their own.
+TEST(AggregatorTest, EveryDoubleInARowOfEightIsFound) {
+  for (const int experts : {40, 256}) {
+    const ModelSpec model = SmallModel(2, experts, 8);
+    Aggregator aggregator(model, *Topology::Uniform(2, 2, experts / 4), NodeId(0), 0);
+    Rng rng(static_cast<uint64_t>(experts));
+    const auto check = [&](const std::vector<uint16_t>& ids) {
+      StepBuilder builder(1);
+      builder.Tokens(model, "d", Phase::kDecode, ids);
+      return aggregator.Check(builder.step());
+    };
+    for (int round = 0; round < 20; ++round) {
+      const std::vector<uint16_t> good = RandomIds(model, 5, &rng);
+      ASSERT_THAT(check(good), IsOk());
+      const size_t row = 8 * rng.Below(10);
+      for (size_t i = 0; i < 8; ++i) {
+        for (size_t j = i + 1; j < 8; ++j) {
+          std::vector<uint16_t> bad = good;
+          bad[row + j] = bad[row + i];
+          EXPECT_THAT(check(bad),
+                      StatusIs(absl::StatusCode::kInvalidArgument,
+                               HasSubstr(absl::StrCat("token ", row / 16, " layer ", row / 8 % 2,
+                                                      ": expert ", bad[row + i], " is named"))));
+        }
+        std::vector<uint16_t> bad = good;
+        bad[row + i] = static_cast<uint16_t>(experts);
+        if (experts < 256) {
+          EXPECT_THAT(check(bad),
+                      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("out of range")));
+        }
+      }
+    }
+  }
 }
 
 TEST(AggregatorTest, WideModelsUseTwoBytesPerExpert) {
