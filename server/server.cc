@@ -109,6 +109,7 @@ struct Server::Parts {
   std::atomic<bool> draining{false};
   uint64_t damaged_records = 0;
   bool store_serving = true;  // as gRPC health says; of the engine's thread
+  absl::Time last_tick = absl::InfiniteFuture(), awake_since = absl::InfinitePast();  // likewise
   StreamIds ids;
   const AccessPolicy policy;
   Admission admission;
@@ -181,11 +182,24 @@ void Server::Parts::OnTick(absl::Time now) {
         writable ? "the store can be written again"
                  : absl::StrCat("nothing can be published: ", store.counters().last_error));
   }
+  // While this daemon did not run it could not see that a write was done.
+  const absl::Duration stall = absl::Seconds(config.write_stall_seconds);
+  if (now - last_tick > stall / 5) {
+    awake_since = now;
+  }
+  last_tick = now;
+  if (now - awake_since < stall) {
+    return;
+  }
   const int ended = publisher.EndStalled(
-      now - absl::Seconds(config.write_stall_seconds),
-      absl::ResourceExhaustedError("SLOW_CONSUMER: updates were not read; subscribe again"));
+      now - stall, absl::ResourceExhaustedError(absl::StrCat(
+                       "SLOW_CONSUMER: an update was not read within ", config.write_stall_seconds,
+                       " s (write_stall_s); subscribe again")));
   if (ended > 0) {
-    Log(LogLevel::kWarning, "", absl::StrCat(ended, " subscribers did not read, streams ended"));
+    Log(LogLevel::kWarning, "",
+        absl::StrCat(ended, " of ", publisher.streams().size(),
+                     " subscribers did not read for more than ", config.write_stall_seconds,
+                     " s (write_stall_s): streams ended"));
   }
 }
 

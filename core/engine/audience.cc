@@ -127,13 +127,21 @@ void Audience::End(SubscriberSession* session, absl::Status status, Turn& turn) 
 }
 
 void Audience::Tick(Turn& turn) {
+  const absl::Duration limit = options_.session.received_timeout;
+  // A tick so late means that this side did not run: acknowledgements may lie unread.
+  if (turn.now - last_tick_ > limit / 5) {
+    awake_since_ = turn.now;
+  }
+  last_tick_ = turn.now;
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     SubscriberSession& session = it->second;
-    if (const auto position = session.Overdue(options_.session, turn.now)) {
+    if (const auto late = session.Overdue(options_.session, turn.now, awake_since_)) {
       ++journal_.counters.slow_subscribers;
-      journal_.Log(true, absl::StrCat("subscriber \"", session.id(), "\" is too slow: ended"),
-                   turn);
-      End(&session, error::SlowConsumer(session.id(), *position), turn);
+      absl::Status slow = error::SlowConsumer(
+          session.id(), late->subject == AckSubject::kPlacement ? "placement" : "grouping",
+          late->position, late->age, limit);
+      journal_.Log(true, std::string(slow.message()), turn);
+      End(&session, std::move(slow), turn);
     }
     const bool forgotten =
         !session.stream().has_value() && turn.now - session.closed_at() > kForgetAfter;

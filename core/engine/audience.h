@@ -64,6 +64,8 @@ class Audience {
   Journal& journal_;
   std::map<std::string, SubscriberSession> sessions_;
   std::map<StreamId, std::string> streams_;
+  absl::Time last_tick_ = absl::InfiniteFuture();
+  absl::Time awake_since_ = absl::InfinitePast();  // running without a break
 };
 
 }  // namespace advisor

@@ -73,11 +73,14 @@ absl::Status UnknownPosition(const std::string& subscriber, const Position& posi
                       ToString(position)));
 }
 
-absl::Status SlowConsumer(const std::string& subscriber, const Position& position) {
+absl::Status SlowConsumer(const std::string& subscriber, const std::string& what,
+                          const Position& position, absl::Duration age, absl::Duration limit) {
   return absl::ResourceExhaustedError(
-      absl::StrFormat("SLOW_CONSUMER: subscriber \"%s\" has not acknowledged %s in time: subscribe "
-                      "again",
-                      subscriber, ToString(position)));
+      absl::StrFormat("SLOW_CONSUMER: subscriber \"%s\" has not acknowledged %s %s, sent %.1f s "
+                      "ago, within %.0f s: "
+                      "subscribe again",
+                      subscriber, what, ToString(position), absl::ToDoubleSeconds(age),
+                      absl::ToDoubleSeconds(limit)));
 }
 
 absl::Status TopologyChanged(const std::string& peer) {

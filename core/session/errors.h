@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "core/model/plan.h"
 #include "core/session/messages.h"
 
@@ -23,7 +24,9 @@ absl::Status BadSequence(const std::string& reporter, const Frame& frame);
 absl::Status UnknownKeyBase(const std::string& reporter, uint64_t got, uint64_t want);
 absl::Status WindowNotWanted(const std::string& reporter);
 absl::Status UnknownPosition(const std::string& subscriber, const Position& position);
-absl::Status SlowConsumer(const std::string& subscriber, const Position& position);
+// `what` and `position` were sent `age` ago.
+absl::Status SlowConsumer(const std::string& subscriber, const std::string& what,
+                          const Position& position, absl::Duration age, absl::Duration limit);
 absl::Status TopologyChanged(const std::string& peer);
 
 }  // namespace advisor::error

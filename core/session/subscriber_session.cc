@@ -192,11 +192,14 @@ void SubscriberSession::Refuse(uint64_t hash) {
   }
 }
 
-std::optional<Position> SubscriberSession::Overdue(const SessionOptions& options,
-                                                   absl::Time now) const {
-  for (const std::optional<Waiting>& waits : {placement_waits_, grouping_waits_}) {
-    if (stream_.has_value() && waits.has_value() && now - waits->since > options.received_timeout) {
-      return waits->position;
+std::optional<SubscriberSession::Late> SubscriberSession::Overdue(const SessionOptions& options,
+                                                                  absl::Time now,
+                                                                  absl::Time awake_since) const {
+  for (const auto& [subject, waits] : {std::pair(AckSubject::kPlacement, placement_waits_),
+                                       std::pair(AckSubject::kGrouping, grouping_waits_)}) {
+    if (stream_.has_value() && waits.has_value() &&
+        now - std::max(waits->since, awake_since) > options.received_timeout) {
+      return Late{subject, waits->position, now - waits->since};
     }
   }
   return std::nullopt;

@@ -62,8 +62,15 @@ class SubscriberSession {
 
   AckResult Take(const PlanAck& ack);
 
-  // What was sent and not acknowledged within the time allowed.
-  std::optional<Position> Overdue(const SessionOptions& options, absl::Time now) const;
+  struct Late {
+    AckSubject subject = AckSubject::kPlacement;
+    Position position;
+    absl::Duration age;  // since it was sent
+  };
+  // What was sent and not acknowledged within the time allowed. The time before `awake_since`, when
+  // this side stood still and could hear nobody, does not count.
+  std::optional<Late> Overdue(const SessionOptions& options, absl::Time now,
+                              absl::Time awake_since) const;
   bool ProgressDue(const SessionOptions& options, absl::Time now) const;
 
   bool IsCurrent(const Incarnation& incarnation) const {

@@ -95,13 +95,17 @@ void EngineLoop::Stop() {
 void EngineLoop::Run() {
   const auto tick = absl::ToChronoNanoseconds(options_.tick);
   auto next_tick = std::chrono::steady_clock::now() + tick;
-  const auto step = [this](Event event) {
-    for (Effect& effect : machine_.step(std::move(event), clock_.Now())) {
+  // One time for all that was taken out of the mailbox at once, and for the tick after it: what
+  // came later is not known yet, and must not be judged as if it had not come.
+  absl::Time now;
+  const auto step = [&](Event event) {
+    for (Effect& effect : machine_.step(std::move(event), now)) {
       carry_out_(std::move(effect));
     }
   };
   std::vector<Task> tasks;
   while (mailbox_.Pop(next_tick, &tasks)) {
+    now = clock_.Now();
     std::shared_ptr<const EngineStatus> status;  // shared by the queries between two events
     for (Task& task : tasks) {
       if (auto* event = std::get_if<Event>(&task)) {
@@ -116,7 +120,7 @@ void EngineLoop::Run() {
     }
     if (std::chrono::steady_clock::now() >= next_tick) {
       step(event::Tick{});
-      on_tick_(clock_.Now());
+      on_tick_(now);
       next_tick = std::chrono::steady_clock::now() + tick;
     }
   }

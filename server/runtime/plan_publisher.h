@@ -30,7 +30,7 @@ class PlanPublisher {
 
   void Send(StreamId id, const SubscriberMessage& message) {
     if (const auto stream = streams_.Find(id)) {
-      stream->Send(static_cast<int>(message.index()), BodyOf(message));
+      stream->Send(KindOf(message), BodyOf(message));
     }
   }
   void End(StreamId id, const absl::Status& status) {
@@ -68,6 +68,14 @@ class PlanPublisher {
   };
   // Several deployments, each with placement and grouping, some deltas and modes.
   static constexpr size_t kKeptBodies = 32;
+  static constexpr size_t kKinds = std::variant_size_v<SubscriberMessage>;
+
+  // The latest of a kind replaces one that waits: advice must never replace what is in force.
+  static int KindOf(const SubscriberMessage& message) {
+    const auto* placement = std::get_if<PlacementUpdate>(&message);
+    const int mode = placement == nullptr ? 0 : static_cast<int>(placement->mode);
+    return static_cast<int>(message.index()) + static_cast<int>(kKinds) * mode;
+  }
 
   Body BodyOf(const SubscriberMessage& message) {
     Identity identity;

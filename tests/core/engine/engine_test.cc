@@ -320,6 +320,24 @@ TEST_F(EngineTest, WhoDoesNotAcknowledgeIsEnded) {
   EXPECT_EQ(daemon_.Status().counters.slow_subscribers, 1u);
 }
 
+// What this side could not hear, because it did not run, nobody has failed to say.
+TEST_F(EngineTest, WhileTheDaemonStandsStillNobodyIsTooSlow) {
+  Start();
+  Report(10);
+  const Position position = daemon_.Status().position;
+  daemon_.Advance(absl::Seconds(30), absl::Seconds(30));  // one tick, late
+  Ack(0, position, AckPhase::kReceived);
+  daemon_.Advance(absl::Seconds(9));
+  EXPECT_TRUE(EndOf(subscribers_[0]).ok());
+  EXPECT_TRUE(EndOf(subscribers_[1]).ok());
+  daemon_.Advance(absl::Seconds(2));
+  EXPECT_TRUE(EndOf(subscribers_[0]).ok());
+  EXPECT_THAT(
+      EndOf(subscribers_[1]),
+      StatusIs(absl::StatusCode::kResourceExhausted,
+               AllOf(HasSubstr("SLOW_CONSUMER"), HasSubstr("sent 40."), HasSubstr("within 10 s"))));
+}
+
 TEST_F(EngineTest, AStoreThatIsBehindIsNoticedAndPassed) {
   Start();
   Report(10);

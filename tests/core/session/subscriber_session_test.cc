@@ -77,7 +77,8 @@ TEST_F(SubscriberSessionTest, DeferredMeansReadyOrInForceByWhatWasAsked) {
   EXPECT_EQ(session_.placement().position, (Position{1, 1}));
 }
 
-// Else a group would wait for an engine that is ready, and a delta would build on what it only staged.
+// Else a group would wait for an engine that is ready, and a delta would build on what it only
+// staged.
 TEST_F(SubscriberSessionTest, DeferredAfterAnEarlierCommitIsStagedAllTheSame) {
   Open();
   session_.SentPlacement({{1, 1}, 9}, PlacementMode::kPrepare, now_);
@@ -128,12 +129,19 @@ TEST_F(SubscriberSessionTest, AcknowledgingWhatWasNeverSentEndsTheStream) {
 
 TEST_F(SubscriberSessionTest, OverdueUntilAnyAcknowledgement) {
   Open();
-  EXPECT_FALSE(session_.Overdue(options_, now_ + absl::Hours(1)).has_value());
+  const auto overdue = [&](int seconds, absl::Time awake_since = absl::InfinitePast()) {
+    return session_.Overdue(options_, now_ + absl::Seconds(seconds), awake_since);
+  };
+  EXPECT_FALSE(overdue(3600).has_value());
   session_.SentPlacement({{1, 1}, 9}, PlacementMode::kPrepare, now_);
-  EXPECT_FALSE(session_.Overdue(options_, now_ + absl::Seconds(10)).has_value());
-  EXPECT_EQ(session_.Overdue(options_, now_ + absl::Seconds(11)), (Position{1, 1}));
+  EXPECT_FALSE(overdue(10).has_value());
+  ASSERT_TRUE(overdue(11).has_value());
+  EXPECT_EQ(overdue(11)->position, (Position{1, 1}));
+  EXPECT_EQ(overdue(11)->age, absl::Seconds(11));
+  EXPECT_FALSE(overdue(11, now_ + absl::Seconds(1)).has_value());
+  EXPECT_TRUE(overdue(12, now_ + absl::Seconds(1)).has_value());
   Ack({1, 1}, AckPhase::kReceived);
-  EXPECT_FALSE(session_.Overdue(options_, now_ + absl::Seconds(11)).has_value());
+  EXPECT_FALSE(overdue(11).has_value());
 }
 
 TEST_F(SubscriberSessionTest, ProgressIsDueBeforeTheIntervalEnds) {

@@ -109,6 +109,29 @@ TEST(EngineLoopTest, TicksWithoutEvents) {
   EXPECT_GE(script.ticks, 1);
 }
 
+// A tick after a long turn must not judge by a time at which answers may already wait in the
+// mailbox.
+TEST(EngineLoopTest, TicksAtTheTimeOfTheMessagesBeforeIt) {
+  Script script;
+  testing::FakeClock clock;
+  const absl::Time begin = clock.Now();
+  std::promise<absl::Time> ticked;
+  std::atomic<bool> first{true};
+  EngineLoopOptions options;
+  options.tick = absl::ZeroDuration();
+  EngineLoop loop(
+      script.machine(), clock, [&](Effect) { clock.Advance(absl::Seconds(20)); },
+      [&](absl::Time now) {
+        if (first.exchange(false)) {
+          ticked.set_value(now);
+        }
+      },
+      options);
+  loop.Post(event::SolveNow{CommandId(1), "slow"});
+  loop.Start();
+  EXPECT_EQ(ticked.get_future().get(), begin);
+}
+
 TEST(EngineLoopTest, RefusesReportsByBytesButNeverEndsOfStreams) {
   Script script;
   testing::FakeClock clock;

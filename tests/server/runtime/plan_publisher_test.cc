@@ -66,6 +66,20 @@ TEST_F(PlanPublisherTest, EncodesABodyOnceForAll) {
   EXPECT_EQ(encoded_, 4);  // another mode, another base, the grouping
 }
 
+TEST_F(PlanPublisherTest, AdviceDoesNotReplaceAPlacementInForceThatWaits) {
+  Writer& a = Open(1);
+  const auto old = std::make_shared<const Plan>(), in_force = std::make_shared<const Plan>(),
+             advice = std::make_shared<const Plan>();
+  publisher_.Send(StreamId(1), Progress{});
+  publisher_.Send(StreamId(1), PlacementUpdate{old, nullptr, PlacementMode::kInForce});
+  publisher_.Send(StreamId(1), PlacementUpdate{in_force, nullptr, PlacementMode::kInForce});
+  publisher_.Send(StreamId(1), PlacementUpdate{advice, nullptr, PlacementMode::kAdvisory});
+  for (int i = 0; i < 3; ++i) {
+    WritesDone();
+  }
+  EXPECT_EQ(a.bodies.size(), 3u);  // the progress, what is in force, the advice
+}
+
 TEST_F(PlanPublisherTest, ForgetsOldBodies) {
   Open(1);
   std::weak_ptr<const Plan> first;
