@@ -80,7 +80,7 @@ void Planner::UpdateStatistics(absl::Time now) {
   }
   tokens_at_statistics_ = ingest_.tokens_closed();
   statistics_at_ = now;
-  counts_ = CountsByDomain(ingest_.window());
+  counts_ = CountsByDomain(ingest_.window(), left_out_);
   drift_ = Drift(deployment_.model, solved_for_, counts_, deployment_.phase);
   drift_history_.Add(drift_, ingest_.tokens_closed(), options_.policy);
 }
@@ -98,6 +98,7 @@ SolveConditions Planner::Conditions(absl::Time now) const {
   c.coverage = coverage_;
   c.coverage_low_since = std::min(coverage_low_since_, now);
   c.window_tokens = ingest_.window().tokens();
+  c.filling = ingest_.window().filling();
   c.tokens_since_solve = ingest_.tokens_closed() - tokens_at_solve_;
   c.drift = drift_;
   c.drifted_tokens = drift_history_.drifted_tokens();
@@ -134,8 +135,9 @@ SolveParams Planner::Params(const Plan* reference, const Verdict& due) const {
 
 void Planner::Start(Verdict due, bool advice, bool forced, std::optional<CommandId> command,
                     Turn& turn) {
-  Snapshot snapshot = TakeSnapshot(ingest_.window(), options_.policy.holdout_share);
-  counts_ = CountsByDomain(ingest_.window());
+  UpdateOutliers(turn);
+  Snapshot snapshot = TakeSnapshot(ingest_.window(), options_.policy.holdout_share, left_out_);
+  counts_ = CountsByDomain(ingest_.window(), left_out_);
   solved_for_ = counts_;
   drift_ = 0;
   drift_history_.Solved();
@@ -157,6 +159,24 @@ void Planner::Start(Verdict due, bool advice, bool forced, std::optional<Command
       solve.holdout, solve.reference, Params(reference, due), options_.policy.solve_time_limit});
   solve.due = std::move(due);
   solve_ = std::move(solve);
+}
+
+// Until the next solve: what drifts in between is held against what was solved for.
+void Planner::UpdateOutliers(Turn& turn) {
+  LeftOut left_out;
+  for (const Outlier& outlier : FindOutliers(ingest_.window())) {
+    left_out.insert({outlier.reporter, outlier.domain});
+    if (!left_out_.contains({outlier.reporter, outlier.domain})) {
+      journal_.Log(
+          true,
+          absl::StrFormat("reporter \"%s\" is left out of domain \"%s\": its experts lie "
+                          "%.2f from what most reporters see, at most %.2f is believed: "
+                          "look at its engine and agent",
+                          outlier.reporter, outlier.domain, outlier.distance, kOutlierDistance),
+          turn);
+    }
+  }
+  left_out_ = std::move(left_out);
 }
 
 void Planner::SolveNow(const event::SolveNow& command, Turn& turn) {

@@ -56,6 +56,7 @@ class Planner {
   };
 
   void UpdateStatistics(absl::Time now);
+  void UpdateOutliers(Turn& turn);
   void UpdateCoverage(absl::Time now);
   bool AdviceOnly() const;
   SolveConditions Conditions(absl::Time now) const;
@@ -84,6 +85,7 @@ class Planner {
   std::optional<absl::Time> last_solve_;
   uint64_t tokens_at_solve_ = 0;
   std::vector<DomainCounts> solved_for_, counts_;
+  LeftOut left_out_;
   double drift_ = 0;
   DriftHistory drift_history_;
   uint64_t tokens_at_statistics_ = 0;

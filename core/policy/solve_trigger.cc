@@ -9,6 +9,8 @@
 namespace advisor {
 namespace {
 
+constexpr uint64_t kFillingPatience = 4;  // times min_window_tokens
+
 std::string Text(absl::Duration duration) {
   return absl::StrFormat("%.1f s", absl::ToDoubleSeconds(duration));
 }
@@ -33,6 +35,14 @@ std::optional<Verdict> NotNow(const SolveConditions& c, const PolicyOptions& opt
     return Verdict{DecisionReason::kTooLittleTraffic,
                    absl::StrFormat("window has %d tokens, must have %d", c.window_tokens,
                                    options.min_window_tokens)};
+  }
+  // Whoever sends fastest must not be the whole window. Much traffic ends the wait: one that never
+  // fills its first bucket holds up nobody for long.
+  if (c.filling && c.window_tokens < kFillingPatience * options.min_window_tokens) {
+    return Verdict{DecisionReason::kTooLittleTraffic,
+                   absl::StrFormat("a reporter fills its first bucket; the window has %d tokens, "
+                                   "from %d on it is not waited for",
+                                   c.window_tokens, kFillingPatience * options.min_window_tokens)};
   }
   return std::nullopt;
 }

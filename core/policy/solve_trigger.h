@@ -19,6 +19,7 @@ struct SolveConditions {
   double coverage = 0;            // share of nodes whose reporters are live
   absl::Time coverage_low_since = absl::InfiniteFuture();
   uint64_t window_tokens = 0;
+  bool filling = false;             // a reporter has tokens, but none in the window yet
   uint64_t tokens_since_solve = 0;  // that have come into the window since the last solve
   double drift = 0;                 // against the counts last solved for
   // For how many tokens it has been above the threshold, and how long it must be (DriftHistory).

@@ -129,6 +129,7 @@ class ReporterWindow {
   const std::vector<Domain>& domains() const { return domains_; }
   const std::vector<Slot>& slots() const { return slots_; }
   uint64_t window_tokens() const { return window_tokens_; }
+  uint64_t open_tokens() const { return open_tokens_; }
   // Closed buckets in the window.
   int bucket_count() const;
   // Counts and tokens of one of them, 0 being the newest; nullptr when the slot has none there.

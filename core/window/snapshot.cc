@@ -15,10 +15,21 @@ namespace {
 // Keys are held out by a hash of their own: the sampling hash would hold out one end of the sample.
 constexpr uint64_t kHoldoutSalt = 0x686f6c646f757431;
 
+// One domain of one reporter.
+struct Source {
+  const ReporterWindow* reporter;
+  const ReporterWindow::Domain* domain;
+  uint64_t window_tokens = 0;
+};
+
 // One sampled request with the parts that different reporters hold of it.
+struct Part {
+  size_t source;  // index
+  const SampledTokens* tokens;
+};
 struct Sampled {
   RequestSample::Rank rank;
-  std::vector<const SampledTokens*> parts;
+  std::vector<Part> parts;
   uint64_t held_out_by = 0;  // smaller: held out first
 };
 
@@ -41,8 +52,8 @@ Request ToRequest(const ModelSpec& model, const std::string& domain, const Sampl
   request.id = absl::StrFormat("%016x", sampled.rank.second);
   request.domain = domain;
   for (int phase = 0; phase < kPhases; ++phase) {
-    for (const SampledTokens* part : sampled.parts) {
-      AppendRows(model, part->rows[phase], &request.experts);
+    for (const Part& part : sampled.parts) {
+      AppendRows(model, part.tokens->rows[phase], &request.experts);
     }
     const auto rows =
         static_cast<int>(request.experts.size() / (size_t(model.moe_layers) * model.top_k));
@@ -52,31 +63,66 @@ Request ToRequest(const ModelSpec& model, const std::string& domain, const Sampl
   return request;
 }
 
-// A domain's sampled requests in sampling order, at most `max_tokens` of them.
-std::vector<Sampled> SampledOf(const TrafficWindow& window, const std::string& domain) {
-  std::map<RequestSample::Rank, Sampled> requests;
+std::vector<Source> SourcesOf(const TrafficWindow& window, const std::string& domain,
+                              const LeftOut& left_out) {
+  std::vector<Source> sources;
   for (const auto& [id, reporter] : window.reporters()) {
     for (const ReporterWindow::Domain& part : reporter->domains()) {
-      if (part.name != domain) {
+      if (part.name != domain || left_out.contains({id, domain})) {
         continue;
       }
-      for (const auto& [rank, tokens] : part.sample.requests()) {
-        Sampled& sampled = requests[rank];
-        sampled.rank = rank;
-        sampled.parts.push_back(&tokens);
-        sampled.held_out_by = Mix64(rank.second ^ kHoldoutSalt);
+      Source source{reporter.get(), &part};
+      for (const int slot : part.slots) {
+        source.window_tokens += slot < 0 ? 0 : reporter->slots()[slot].window_tokens;
       }
+      sources.push_back(source);
+    }
+  }
+  return sources;
+}
+
+size_t RowBytes(const SampledTokens& tokens) {
+  return tokens.rows[0].size() + tokens.rows[1].size();
+}
+
+// A domain's sampled requests in sampling order, at most `sample_tokens` of them, and of a reporter
+// one request, or its share by counted tokens.
+std::vector<Sampled> SampledOf(const TrafficWindow& window, const std::vector<Source>& sources,
+                               uint64_t window_tokens) {
+  std::map<RequestSample::Rank, Sampled> requests;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    for (const auto& [rank, tokens] : sources[i].domain->sample.requests()) {
+      Sampled& sampled = requests[rank];
+      sampled.rank = rank;
+      sampled.parts.push_back({i, &tokens});
+      sampled.held_out_by = Mix64(rank.second ^ kHoldoutSalt);
     }
   }
   const size_t max_bytes = size_t(window.options().sample_tokens) * TokenBytes(window.model());
   size_t bytes = 0;
+  std::vector<size_t> bytes_of(sources.size(), 0);
   std::vector<Sampled> kept;
   for (auto& [rank, sampled] : requests) {
-    for (const SampledTokens* part : sampled.parts) {
-      bytes += part->rows[0].size() + part->rows[1].size();
+    size_t more = 0;
+    bool beyond_share = false;
+    for (const Part& part : sampled.parts) {
+      const double share = static_cast<double>(sources[part.source].window_tokens) /
+                           static_cast<double>(window_tokens);
+      const size_t of_source = bytes_of[part.source];
+      beyond_share = beyond_share ||
+                     (of_source > 0 && static_cast<double>(of_source + RowBytes(*part.tokens)) >
+                                           share * static_cast<double>(max_bytes));
+      more += RowBytes(*part.tokens);
     }
+    if (beyond_share) {
+      continue;
+    }
+    bytes += more;
     if (bytes > max_bytes && !kept.empty()) {
       break;
+    }
+    for (const Part& part : sampled.parts) {
+      bytes_of[part.source] += RowBytes(*part.tokens);
     }
     kept.push_back(std::move(sampled));
   }
@@ -140,17 +186,19 @@ void AddBuckets(const ReporterWindow& reporter, const ReporterWindow::Slot& slot
   }
 }
 
-void AddSums(const TrafficWindow& window, const std::string& domain, double holdout_share,
+void AddSums(const std::vector<Source>& sources, const std::string& domain, double holdout_share,
              Snapshot* out) {
   std::map<std::pair<int, NodeId>, std::pair<Request, Request>> sums;  // train, holdout
-  for (const auto& [id, reporter] : window.reporters()) {
-    const int buckets = reporter->bucket_count();
+  for (const Source& source : sources) {
+    const ReporterWindow& reporter = *source.reporter;
+    const int buckets = reporter.bucket_count();
     const auto newest = static_cast<int>(HoldoutCount(buckets, holdout_share));
-    for (const ReporterWindow::Slot& slot : reporter->slots()) {
-      if (reporter->domains()[slot.domain].name == domain) {
-        auto& [train, holdout] = sums[{static_cast<int>(slot.phase), reporter->node()}];
-        AddBuckets(*reporter, slot, 0, newest, &holdout);
-        AddBuckets(*reporter, slot, newest, buckets, &train);
+    for (const int index : source.domain->slots) {
+      if (index >= 0) {
+        const ReporterWindow::Slot& slot = reporter.slots()[index];
+        auto& [train, holdout] = sums[{static_cast<int>(slot.phase), reporter.node()}];
+        AddBuckets(reporter, slot, 0, newest, &holdout);
+        AddBuckets(reporter, slot, newest, buckets, &train);
       }
     }
   }
@@ -170,25 +218,24 @@ void AddSums(const TrafficWindow& window, const std::string& domain, double hold
 
 }  // namespace
 
-Snapshot TakeSnapshot(const TrafficWindow& window, double holdout_share) {
+Snapshot TakeSnapshot(const TrafficWindow& window, double holdout_share, const LeftOut& left_out) {
   Snapshot out;
   for (Traffic* traffic : {&out.train, &out.holdout}) {
     traffic->model = window.model();
     traffic->source = "window";
   }
   for (const std::string& domain : window.Domains()) {
+    const std::vector<Source> sources = SourcesOf(window, domain, left_out);
     uint64_t tokens = 0;
-    for (const auto& [id, reporter] : window.reporters()) {
-      for (const ReporterWindow::Slot& slot : reporter->slots()) {
-        tokens += reporter->domains()[slot.domain].name == domain ? slot.window_tokens : 0;
-      }
+    for (const Source& source : sources) {
+      tokens += source.window_tokens;
     }
     if (tokens == 0) {
       continue;
     }
-    const std::vector<Sampled> sampled = SampledOf(window, domain);
+    const std::vector<Sampled> sampled = SampledOf(window, sources, tokens);
     if (sampled.empty()) {
-      AddSums(window, domain, holdout_share, &out);
+      AddSums(sources, domain, holdout_share, &out);
     } else {
       AddSampled(window, domain, tokens, sampled, holdout_share, &out);
     }

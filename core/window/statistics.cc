@@ -83,14 +83,14 @@ uint64_t DomainCounts::TokensOf(PhaseFilter filter) const {
   return sum;
 }
 
-std::vector<DomainCounts> CountsByDomain(const TrafficWindow& window) {
+std::vector<DomainCounts> CountsByDomain(const TrafficWindow& window, const LeftOut& left_out) {
   std::map<std::string, DomainCounts> domains;
   for (const auto& [id, reporter] : window.reporters()) {
     for (const ReporterWindow::Slot& slot : reporter->slots()) {
-      if (slot.window_tokens == 0) {
+      const std::string& name = reporter->domains()[slot.domain].name;
+      if (slot.window_tokens == 0 || left_out.contains({id, name})) {
         continue;
       }
-      const std::string& name = reporter->domains()[slot.domain].name;
       DomainCounts& domain = domains[name];
       domain.domain = name;
       const int phase = static_cast<int>(slot.phase);

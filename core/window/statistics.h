@@ -8,6 +8,7 @@
 
 #include "core/model/model_spec.h"
 #include "core/model/phase.h"
+#include "core/window/outliers.h"
 #include "core/window/traffic_window.h"
 
 namespace advisor {
@@ -23,7 +24,7 @@ struct DomainCounts {
 };
 
 // All domains with tokens in the window, sorted by name.
-std::vector<DomainCounts> CountsByDomain(const TrafficWindow& window);
+std::vector<DomainCounts> CountsByDomain(const TrafficWindow& window, const LeftOut& left_out = {});
 
 // How far counts have moved: 1 - cosine of the two per layer, mean over layers; 0 .. 1. A domain's
 // counts are a part of the vector of their own, so both a shift of the mix and a shift inside a

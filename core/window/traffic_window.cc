@@ -57,6 +57,12 @@ std::vector<std::string> TrafficWindow::Domains() const {
   return names;
 }
 
+bool TrafficWindow::filling() const {
+  return std::any_of(reporters_.begin(), reporters_.end(), [](const auto& reporter) {
+    return reporter.second->bucket_count() == 0 && reporter.second->open_tokens() > 0;
+  });
+}
+
 uint64_t TrafficWindow::tokens() const {
   uint64_t tokens = 0;
   for (const auto& [id, window] : reporters_) {

@@ -40,6 +40,8 @@ class TrafficWindow {
   // Names in use, sorted.
   std::vector<std::string> Domains() const;
   uint64_t tokens() const;
+  // A reporter has tokens, but has not closed its first bucket yet.
+  bool filling() const;
   uint64_t bytes() const { return budget_.reserved; }
 
  private:

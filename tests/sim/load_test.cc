@@ -14,6 +14,7 @@
 #include "core/cost/evaluate.h"
 #include "core/grouping/assigner.h"
 #include "core/solver/solver.h"
+#include "core/window/request_sample.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_daemon.h"
 #include "tests/support/fake_subscriber.h"
@@ -220,33 +221,102 @@ TEST(LoadTest, AShiftIsFollowedWithinThreeWindows) {
   EXPECT_GE(after, 0.9 * attainable);
 }
 
-// Its counts obey the laws, so nothing but its own share of the window bounds them.
-TEST(LoadTest, AReporterThatLiesAThousandfoldIsOneAmongOthers) {
-  Fleet honest, poisoned;
-  poisoned.change_frame = [](int node, Frame* frame) {
-    if (node != 3) {
-      return;
+// What a frame claims: the same hot pair of experts in every layer, a thousandfold. It obeys the
+// laws.
+void LieInCounts(Frame* frame) {
+  for (ReportBlock& block : frame->blocks) {
+    block.tokens *= 1000;
+    std::vector<uint32_t> cells(3 * 16, 0);
+    for (int layer = 0; layer < 3; ++layer) {
+      cells[layer * 16 + 5] = cells[layer * 16 + 11] = static_cast<uint32_t>(block.tokens);
     }
-    for (ReportBlock& block : frame->blocks) {
-      block.tokens *= 1000;
-      std::vector<uint32_t> cells(3 * 16, 0);
-      for (int layer = 0; layer < 3; ++layer) {
-        cells[layer * 16 + 5] = cells[layer * 16 + 11] = static_cast<uint32_t>(block.tokens);
-      }
-      block.counts = testing::Encode(cells, 16, 4, false);
+    block.counts = testing::Encode(cells, 16, 4, false);
+  }
+}
+
+// The same pair in every sampled token, under keys whose hashes come first.
+void LieInSamples(Frame* frame, uint64_t* next_key) {
+  for (SampledRequest& sample : frame->samples) {
+    do {
+      sample.request_key = (*next_key)++;
+    } while (RequestSample::RankOf(sample.request_key).first >> 58 != 0);
+    for (size_t i = 0; i < sample.experts.size(); ++i) {
+      sample.experts[i] = i % 2 == 0 ? 5 : 11;
     }
-    frame->samples.clear();
+  }
+}
+
+// What is left of the traffic between nodes after a minute, over what is left without the lie.
+struct Poisoned {
+  double cost = 0;
+  uint64_t window_tokens = 0;
+};
+Poisoned CostOfALie(const std::function<void(Frame*)>& lie) {
+  // Enough tokens of each domain to tell a lie by.
+  const auto options = [](DeploymentOptions* o) { o->policy.min_window_tokens = 3072; };
+  Fleet honest(options), poisoned(options);
+  poisoned.change_frame = [&](int node, Frame* frame) {
+    if (node == 3) {
+      lie(frame);
+    }
   };
   for (int second = 0; second < 60; ++second) {
     honest.Second(0);
     poisoned.Second(0);
   }
-  ASSERT_NE(poisoned.InForce(), nullptr);
-  const double clean = 1 - honest.SavingOf(*honest.InForce(), 0);
-  const double dirty = 1 - poisoned.SavingOf(*poisoned.InForce(), 0);
+  EXPECT_NE(honest.InForce(), nullptr);
+  EXPECT_NE(poisoned.InForce(), nullptr);
+  if (honest.InForce() == nullptr || poisoned.InForce() == nullptr) {
+    return {};
+  }
+  return {
+      (1 - poisoned.SavingOf(*poisoned.InForce(), 0)) / (1 - honest.SavingOf(*honest.InForce(), 0)),
+      poisoned.Status().window_tokens};
+}
+
+TEST(LoadTest, AReporterThatLiesAThousandfoldIsOneAmongOthers) {
+  const Poisoned poisoned = CostOfALie([](Frame* frame) {
+    LieInCounts(frame);
+    frame->samples.clear();
+  });
   const uint64_t full = 4 * 256 * uint64_t{Fleet::kNodes} + 256 * uint64_t{Fleet::kNodes};
-  EXPECT_LE(poisoned.Status().window_tokens, full);  // buckets and the open one, of every reporter
-  EXPECT_LE(dirty, 1.05 * clean);
+  EXPECT_LE(poisoned.window_tokens, full);  // buckets and the open one, of every reporter
+  EXPECT_LE(poisoned.cost, 1.05);
+  RecordProperty("cost_percent", static_cast<int>(100 * poisoned.cost));
+}
+
+TEST(LoadTest, AReporterWhoseTokensAreLikeNobodysIsLeftOut) {
+  for (const char* lie : {"counts_and_samples", "samples", "half_of_the_samples_taken_first"}) {
+    const bool counts = lie[0] == 'c', half = lie[0] == 'h';
+    uint64_t next_key = uint64_t{1} << 40;
+    const Poisoned poisoned = CostOfALie([&](Frame* frame) {
+      if (counts) {
+        LieInCounts(frame);
+      }
+      const std::vector<SampledRequest> truth = frame->samples;
+      LieInSamples(frame, &next_key);
+      for (size_t i = 0; half && i < truth.size(); i += 2) {
+        frame->samples[i] = truth[i];
+      }
+    });
+    EXPECT_LE(poisoned.cost, 1.05) << lie;
+    RecordProperty(lie, static_cast<int>(100 * poisoned.cost));
+  }
+}
+
+// A lie that keeps near the truth is believed: what it can do is bounded by its share of the
+// tokens.
+TEST(LoadTest, AReporterThatLiesInHalfOfItsTokensIsAnEighthOfTheTraffic) {
+  uint64_t next_key = uint64_t{1} << 40;
+  const Poisoned poisoned = CostOfALie([&](Frame* frame) {
+    Frame lie = *frame;
+    LieInSamples(&lie, &next_key);
+    for (size_t i = 0; i < frame->samples.size(); i += 2) {
+      frame->samples[i].experts = lie.samples[i].experts;
+    }
+  });
+  EXPECT_LE(poisoned.cost, 1.25);
+  RecordProperty("cost_percent", static_cast<int>(100 * poisoned.cost));
 }
 
 // Clocks pace decisions; what is in a window, and so in a plan, they do not touch.

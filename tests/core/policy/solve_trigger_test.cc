@@ -39,6 +39,19 @@ TEST_F(SolveTriggerTest, WhatMakesASolveDue) {
   EXPECT_EQ(Reason(), DecisionReason::kTopologyChange);
 }
 
+TEST_F(SolveTriggerTest, AReporterThatFillsItsFirstBucketIsWaitedForAWhile) {
+  options_.min_window_tokens = 1000;
+  c_.has_plan = false;
+  c_.filling = true;
+  c_.window_tokens = 3999;
+  EXPECT_EQ(Reason(), DecisionReason::kTooLittleTraffic);
+  c_.window_tokens = 4000;
+  EXPECT_EQ(Reason(), DecisionReason::kFirstPlan);
+  c_.window_tokens = 1000;
+  c_.filling = false;
+  EXPECT_EQ(Reason(), DecisionReason::kFirstPlan);
+}
+
 TEST_F(SolveTriggerTest, DriftMustLastWhereTrafficSwings) {
   c_.drift = 0.5;
   c_.drifted_tokens = 999;
