@@ -1,5 +1,6 @@
 // Peers that mean harm: what they cost is bounded, and others are served meanwhile.
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "advisor/v1/plan.grpc.pb.h"
@@ -118,9 +120,8 @@ TEST_F(HostileTest, StreamsThatSayNothingAreEnded) {
   ExpectHealthy();
 }
 
-// Says `text` to a server on loopback and then nothing: whether the server closes the connection,
-// within a minute.
-bool IsCutOff(const std::string& address, const std::string& text) {
+// A socket to a server on loopback that has said `text`; reads on it end after a minute.
+int Say(const std::string& address, const std::string& text) {
   const int peer = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in to{};
   to.sin_family = AF_INET;
@@ -128,16 +129,95 @@ bool IsCutOff(const std::string& address, const std::string& text) {
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   const timeval patience{60, 0};
   setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-  ssize_t got = -1;
-  if (connect(peer, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0 &&
-      write(peer, text.data(), text.size()) == static_cast<ssize_t>(text.size())) {
-    char buffer[4096];
-    while ((got = read(peer, buffer, sizeof(buffer))) > 0) {
-    }
+  if (connect(peer, reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 0) {
+    ADD_FAILURE() << "cannot connect to " << address;
+  }
+  send(peer, text.data(), text.size(), MSG_NOSIGNAL);  // it may be cut off meanwhile
+  return peer;
+}
+
+// Says `text` and then nothing: whether the server closes the connection, within a minute.
+bool IsCutOff(const std::string& address, const std::string& text) {
+  const int peer = Say(address, text);
+  char buffer[4096];
+  ssize_t got = 0;
+  while ((got = read(peer, buffer, sizeof(buffer))) > 0) {
   }
   const bool cut_off = got == 0 || errno == ECONNRESET;
   close(peer);
   return cut_off;
+}
+
+std::string Http2Frame(char type, char flags, char stream, const std::string& payload) {
+  const size_t size = payload.size();
+  const char head[] = {static_cast<char>(size >> 16),
+                       static_cast<char>(size >> 8),
+                       static_cast<char>(size),
+                       type,
+                       flags,
+                       0,
+                       0,
+                       0,
+                       stream};
+  return std::string(head, sizeof(head)) + payload;
+}
+
+const std::string kHttp2Begin = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Http2Frame(4, 0, 0, "");
+
+// Opens a Report stream and begins a message of 4 MB: what flow control lets through unasked.
+std::string UnfinishedMessage() {
+  std::string headers;
+  for (const auto& [name, value] : {std::pair<std::string, std::string>{":method", "POST"},
+                                    {":scheme", "http"},
+                                    {":path", "/advisor.v1.ReportService/Report"},
+                                    {":authority", "hostile"},
+                                    {"content-type", "application/grpc"},
+                                    {"te", "trailers"}}) {
+    headers += '\0';  // a literal, not to be indexed
+    headers += static_cast<char>(name.size()) + name;
+    headers += static_cast<char>(value.size()) + value;
+  }
+  std::string text = kHttp2Begin + Http2Frame(1, 4, 1, headers);
+  std::string body(65535, '\0');
+  body[2] = 0x3f;  // of its 0x3f0000 bytes
+  for (size_t at = 0; at < body.size(); at += 16384) {
+    text += Http2Frame(0, 0, 1, body.substr(at, 16384));
+  }
+  return text;
+}
+
+// What is held for unfinished messages counts against limits.transport_mb; beyond it peers are sent
+// away until it fits.
+TEST_F(HostileTest, PeersThatFillTheTransportAreSentAway) {
+  LimitOptions limits;
+  limits.transport_megabytes = 4;
+  StartWith(limits);
+  std::vector<pollfd> peers;
+  for (int i = 0; i < 200; ++i) {
+    peers.push_back({Say(server_->grpc_address(), UnfinishedMessage()), POLLIN, 0});
+  }
+  bool sent_away = false;
+  for (int round = 0; round < 100'000 && !sent_away; ++round) {
+    ASSERT_GT(poll(peers.data(), peers.size(), 60'000), 0) << "all are held";
+    for (pollfd& peer : peers) {
+      char buffer[4096];
+      const ssize_t got = peer.revents == 0 ? 0 : read(peer.fd, buffer, sizeof(buffer));
+      sent_away = sent_away ||
+                  (got > 0 && std::string(buffer, static_cast<size_t>(got)).find("Buffers full") !=
+                                  std::string::npos);
+      if (peer.revents != 0 && got <= 0) {
+        close(peer.fd);
+        peer.fd = -1;  // poll() passes it over
+      }
+    }
+  }
+  EXPECT_TRUE(sent_away);
+  for (const pollfd& peer : peers) {
+    if (peer.fd >= 0) {
+      close(peer.fd);
+    }
+  }
+  ExpectHealthy();
 }
 
 // The link is dead one way: nothing comes back, no end is seen.
@@ -145,9 +225,7 @@ TEST_F(HostileTest, APeerThatNeverAnswersPingsIsCutOff) {
   LimitOptions limits;
   limits.keepalive_seconds = limits.keepalive_timeout_seconds = 1;
   StartWith(limits);
-  EXPECT_TRUE(IsCutOff(server_->grpc_address(),
-                       std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") +
-                           std::string("\0\0\0\4\0\0\0\0\0", 9)));  // empty SETTINGS
+  EXPECT_TRUE(IsCutOff(server_->grpc_address(), kHttp2Begin));
   ExpectHealthy();
 }
 
