@@ -9,9 +9,9 @@
 
 namespace advisor {
 
-// The codes of both have the same numbers. A message longer than 1024 bytes is cut: it travels in
-// an HTTP/2 header. An error that a program tells apart starts with its reason in capitals and a
-// colon ("MODEL_MISMATCH: engine runs ...").
+// The codes have the same numbers; a message is cut at 1024 bytes. A reason ("MODEL_MISMATCH: ...")
+// travels as a google.rpc.ErrorInfo of domain "advisor.v1" too. UNAVAILABLE and RESOURCE_EXHAUSTED
+// have a RetryInfo, which what gRPC itself refuses, as an oversize message, has not.
 grpc::Status ToGrpc(const absl::Status& status);
 absl::Status FromGrpc(const grpc::Status& status);
 

@@ -1,6 +1,9 @@
 #include "proto/convert/status.h"
 
+#include <google/protobuf/unknown_field_set.h>
+
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -19,6 +22,47 @@ TEST(StatusConvertTest, CodesAndTextsReturn) {
 TEST(StatusConvertTest, LongTextsAreCut) {
   const grpc::Status status = ToGrpc(absl::InternalError(std::string(5000, 'x')));
   EXPECT_EQ(status.error_message().size(), 1024u);
+}
+
+using Fields = google::protobuf::UnknownFieldSet;
+
+// Length-delimited fields with this number.
+std::vector<std::string> Texts(const std::string& bytes, int number) {
+  Fields fields;
+  EXPECT_TRUE(fields.ParseFromString(bytes));
+  std::vector<std::string> texts;
+  for (int i = 0; i < fields.field_count(); ++i) {
+    if (fields.field(i).number() == number) {
+      texts.push_back(fields.field(i).length_delimited());
+    }
+  }
+  return texts;
+}
+
+TEST(StatusConvertTest, DetailsSayWhyAndWhetherToTryAgain) {
+  const std::string bytes =
+      ToGrpc(absl::ResourceExhaustedError("TOO_MANY_STREAMS: 4 are open")).error_details();
+  EXPECT_EQ(Texts(bytes, 2), std::vector<std::string>{"TOO_MANY_STREAMS: 4 are open"});
+  const std::vector<std::string> details = Texts(bytes, 3);
+  ASSERT_EQ(details.size(), 2u);
+  EXPECT_EQ(Texts(details[0], 1),
+            std::vector<std::string>{"type.googleapis.com/google.rpc.ErrorInfo"});
+  const std::string info = Texts(details[0], 2).at(0);
+  EXPECT_EQ(Texts(info, 1), std::vector<std::string>{"TOO_MANY_STREAMS"});
+  EXPECT_EQ(Texts(info, 2), std::vector<std::string>{"advisor.v1"});
+  EXPECT_EQ(Texts(details[1], 1),
+            std::vector<std::string>{"type.googleapis.com/google.rpc.RetryInfo"});
+  Fields delay;
+  ASSERT_TRUE(delay.ParseFromString(Texts(Texts(details[1], 2).at(0), 1).at(0)));
+  EXPECT_EQ(delay.field(0).varint(), 1u);
+
+  const auto kinds = [](const absl::Status& status) {
+    return Texts(ToGrpc(status).error_details(), 3).size();
+  };
+  EXPECT_EQ(kinds(absl::FailedPreconditionError("MODEL_MISMATCH: no")), 1u);
+  EXPECT_EQ(kinds(absl::UnavailableError("busy")), 1u);
+  EXPECT_EQ(kinds(absl::InvalidArgumentError("no")), 0u);
+  EXPECT_EQ(ToGrpc(absl::InvalidArgumentError("no")).error_details(), "");
 }
 
 TEST(ReasonOfTest, IsTheLeadingWordInCapitals) {
