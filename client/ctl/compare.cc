@@ -32,7 +32,7 @@ struct Options {
   std::string deployment;
   std::vector<std::string> traces, holdouts;
   SolveFlags flags;
-  std::string phase = "decode", dispatch = "table";
+  std::string phase = "decode";
   std::string html;
   int seeds = 1, threads = 1;
   bool json = false;
@@ -84,7 +84,7 @@ std::vector<bool> Holders(const Plan& plan) {
 absl::StatusOr<MethodResult> RunMethod(const Options& o, Method method, const Problem& problem,
                                        SolveParams params, const Traffic& holdout,
                                        ParallelFor& parallel) {
-  const EvaluateOptions judged{PhaseOf(o.phase), DispatchOf(o.dispatch), problem.time_model};
+  const EvaluateOptions judged{PhaseOf(o.phase), DispatchOf(o.flags.dispatch), problem.time_model};
   MethodResult result;
   result.method = ToString(method);
   params.method = method;
@@ -233,7 +233,6 @@ void AddCompare(CLI::App& app, Action* action) {
       ->capture_default_str();
   command->add_option("--html", o->html, "Write a page with charts and heatmaps there");
   AddPhaseOption(command, "Tokens judged", &o->phase);
-  AddDispatchOption(command, &o->dispatch);
   AddSolveFlags(command, &o->flags);
   AddThreadsOption(command, &o->threads);
   AddJsonFlag(command, &o->json);

@@ -38,7 +38,7 @@ struct Options {
   std::vector<double> extra_slots{std::begin(kUsualExtraSlots), std::end(kUsualExtraSlots)};
   std::vector<int> nodes;
   SolveFlags flags;
-  std::string phase = "decode", dispatch = "table";
+  std::string phase = "decode";
   int threads = 1;
   bool json = false;
 };
@@ -139,7 +139,7 @@ class Walk {
         const Trial trial,
         SolveAndJudge(absl::StrFormat("%d nodes, %.4g %% spare slots", nodes_, SpareOf(slots)),
                       problem_, params_, holdout_,
-                      {PhaseOf(options_.phase), DispatchOf(options_.dispatch), problem_.time_model},
+                      {PhaseOf(options_.phase), params_.dispatch, problem_.time_model},
                       parallel_));
     points_.insert(at, {nodes_, percent, slots, SpareOf(slots), trial.figures});
     return absl::OkStatus();
@@ -284,7 +284,6 @@ void AddFrontier(CLI::App& app, Action* action) {
       ->check(CLI::Range(2, kMaxNodes));
   command->add_option("--html", o->html, "Write a page with charts there");
   AddPhaseOption(command, "Tokens judged", &o->phase);
-  AddDispatchOption(command, &o->dispatch);
   AddSolveFlags(command, &o->flags);
   AddThreadsOption(command, &o->threads);
   AddJsonFlag(command, &o->json);

@@ -88,6 +88,7 @@ SolveParams SolveFlags::ToParams() const {
   SolveParams result = params;
   result.objective = *ParseObjective(objective);
   result.effort = *ParseEffort(effort);
+  result.dispatch = DispatchOf(dispatch);
   return result;
 }
 
@@ -108,6 +109,7 @@ void AddSolveFlags(CLI::App* command, SolveFlags* flags) {
                    "Iteration budget: the same seed gives the same plan on any machine")
       ->check(CLI::IsMember({"quick", "standard", "thorough"}))
       ->capture_default_str();
+  AddDispatchOption(command, &flags->dispatch);
   command->add_option("--seed", flags->params.seed, "Seed of everything random")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -35,6 +35,7 @@ struct SolveFlags {
   SolveParams params;
   std::string objective = "internode_bytes";
   std::string effort = "standard";
+  std::string dispatch = "table";
   SolveParams ToParams() const;  // without method and phase
 };
 void AddSolveFlags(CLI::App* command, SolveFlags* flags);

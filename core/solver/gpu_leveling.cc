@@ -21,6 +21,17 @@ std::vector<double> Served(const LayerState& layer, int set) {
   return served;
 }
 
+std::vector<double> Served(const CoverState& layer, int set) {
+  const LayerTraffic& traffic = layer.traffic();
+  std::vector<double> served;
+  for (int n = 0; n < traffic.nodes; ++n) {
+    for (int e = 0; e < traffic.experts; ++e) {
+      served.push_back(double(layer.served(e, set, n)));
+    }
+  }
+  return served;
+}
+
 // The slots of one node.
 struct NodeSlots {
   int first = 0, gpus = 0, per_gpu = 0;
@@ -53,9 +64,8 @@ struct NodeSlots {
   }
 };
 
-}  // namespace
-
-std::vector<int16_t> LevelGpus(const LayerState& layer) {
+template <typename State>
+std::vector<int16_t> Level(const State& layer) {
   const LayerTraffic& traffic = layer.traffic();
   const size_t experts = traffic.experts;
   std::vector<uint64_t> holders;
@@ -82,5 +92,10 @@ std::vector<int16_t> LevelGpus(const LayerState& layer) {
   }
   return row;
 }
+
+}  // namespace
+
+std::vector<int16_t> LevelGpus(const LayerState& layer) { return Level(layer); }
+std::vector<int16_t> LevelGpus(const CoverState& layer) { return Level(layer); }
 
 }  // namespace advisor

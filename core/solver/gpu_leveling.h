@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/solver/cover_state.h"
 #include "core/solver/layer_state.h"
 
 namespace advisor {
@@ -12,6 +13,7 @@ namespace advisor {
 // no visit and no node load. A node keeps its own packing where that is as even in some load set,
 // or where it holds an expert twice.
 std::vector<int16_t> LevelGpus(const LayerState& layer);
+std::vector<int16_t> LevelGpus(const CoverState& layer);
 
 }  // namespace advisor
 

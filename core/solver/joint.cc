@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "core/cost/evaluate.h"
 #include "core/grouping/assigner.h"
+#include "core/solver/cover_search.h"
 #include "core/solver/eplb.h"
 #include "core/solver/gpu_leveling.h"
 #include "core/solver/grouping_model.h"
@@ -119,14 +120,17 @@ class JointSearch {
   Draft FirstDraft();
   Draft BestStart(const Draft& first);
   Draft Search(Draft draft);
+  Draft ForTable();
   void Place(Draft& draft, absl::Span<const int> layers, double share_of_work, From from);
   double PlaceLayer(Draft& draft, LayerId l, int64_t work, From from, Rng rng, int64_t* iterations);
   void Keep(const LayerState& layer, absl::Span<int16_t> row, absl::Span<int16_t> choice,
             double* least) const;
   AnnealSchedule ScheduleOf(From from, int64_t work) const;
+  void Cover(Draft& draft);
+  int64_t CoverLayer(Draft& draft, LayerId l, Rng rng) const;
   void Rehome(Draft& draft, absl::Span<const int> layers) const;
   SolveResult Finish(const Draft& draft);
-  LayerLimits Limits() const;
+  LayerLimits LimitsOf(const LayerTraffic& traffic, const AnnealSchedule& schedule) const;
   std::vector<int16_t> StartByLoad(const LayerTraffic& traffic) const;
   // One layer's remote choice as a whole, [nodes, experts].
   absl::Span<int16_t> LayerChoice(Draft& draft, LayerId l) const {
@@ -191,8 +195,10 @@ Draft JointSearch::StartDraft() const {
   return draft;
 }
 
-LayerLimits JointSearch::Limits() const {
+LayerLimits JointSearch::LimitsOf(const LayerTraffic& traffic,
+                                  const AnnealSchedule& schedule) const {
   LayerLimits limits;
+  limits.load_price = schedule.last_load_price;
   limits.node_load_cap = caps_.node;
   limits.gpu_load_cap = caps_.gpu;
   if (params_.objective == Objective::kBalance) {
@@ -204,6 +210,7 @@ LayerLimits JointSearch::Limits() const {
   if (Repairs()) {
     limits.max_moves =
         static_cast<int>(params_.max_moved_fraction * problem_.topology.slot_count());
+    limits.move_price = kMovePrice * double(traffic.visit_weight);
   }
   return limits;
 }
@@ -255,10 +262,7 @@ double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, From from,
   const LayerTraffic traffic =
       GatherLayer(pool_, l.value(), draft.homes, problem_.topology.node_count());
   const AnnealSchedule schedule = ScheduleOf(from, work);
-  LayerLimits limits = Limits();
-  limits.move_price = Repairs() ? kMovePrice * double(traffic.visit_weight) : 0;
-  limits.load_price = schedule.last_load_price;
-  LayerState layer(traffic, problem_.topology, limits);
+  LayerState layer(traffic, problem_.topology, LimitsOf(traffic, schedule));
   const absl::Span<int16_t> row = draft.placement.row(l), choice = LayerChoice(draft, l);
   layer.Reset(row, choice);
   double least = layer.Cost();
@@ -316,6 +320,43 @@ void JointSearch::Place(Draft& draft, absl::Span<const int> layers, double share
   iterations_ += std::accumulate(iterations.begin(), iterations.end(), int64_t{0});
 }
 
+// Engines that cover pay something else than the table search minimised: from what it found, every
+// layer is searched for that, with as much work as for a last placement.
+void JointSearch::Cover(Draft& draft) {
+  const Rng rng = rng_.Fork(++placements_);
+  std::vector<int64_t> iterations(all_layers_.size());
+  parallel_.Run(problem_.model.moe_layers, [&](int i) {
+    iterations[i] = CoverLayer(draft, LayerId(i), rng.Fork(i));
+  });
+  iterations_ += std::accumulate(iterations.begin(), iterations.end(), int64_t{0});
+}
+
+// Leaves the layer as it is where that costs less.
+int64_t JointSearch::CoverLayer(Draft& draft, LayerId l, Rng rng) const {
+  const LayerTraffic traffic =
+      GatherLayer(pool_, l.value(), draft.homes, problem_.topology.node_count());
+  const AnnealSchedule schedule =
+      ScheduleOf(From::kScratch, budget_.work / problem_.model.moe_layers);
+  CoverState layer(traffic, problem_.topology, LimitsOf(traffic, schedule));
+  const absl::Span<int16_t> row = draft.placement.row(l), choice = LayerChoice(draft, l);
+  layer.Reset(row, choice);
+  if (Repairs()) {
+    layer.SetInForce(problem_.in_force->row(l));
+  }
+  const double before = layer.Cost();
+  const int64_t iterations = SearchCover(layer, schedule, rng, params_.should_stop);
+  if (layer.Cost() <= before) {
+    // As in Keep(); and where a GPU is over its limit, a lower peak may be a larger excess.
+    const std::vector<int16_t> found =
+        Repairs() || layer.excess() > 0
+            ? std::vector<int16_t>(layer.row().begin(), layer.row().end())
+            : LevelGpus(layer);
+    std::copy(found.begin(), found.end(), row.begin());
+    layer.ExportChoice(choice);
+  }
+  return iterations;
+}
+
 void JointSearch::Rehome(Draft& draft, absl::Span<const int> layers) const {
   const ServeTable serve(problem_.model, problem_.topology, draft.placement, draft.choice);
   const std::vector<double> cost =
@@ -363,24 +404,34 @@ Draft JointSearch::Search(Draft draft) {
   return draft;
 }
 
+// The plan for engines that follow the table.
+Draft JointSearch::ForTable() {
+  if (Repairs()) {
+    Draft draft = StartDraft();
+    Rehome(draft, all_layers_);
+    return Search(std::move(draft));
+  }
+  if (params_.objective == Objective::kBalance) {  // homes hardly matter
+    Draft draft = StartDraft();
+    draft.homes = HomesByDomain(pool_, share_);
+    Place(draft, all_layers_, 1, From::kScratch);
+    return draft;
+  }
+  return Search(BestStart(FirstDraft()));
+}
+
 SolveResult JointSearch::Run() {
   const bool no_sums =
       std::all_of(pool_.lone_weight.begin(), pool_.lone_weight.end(), [](int w) { return w == 0; });
   if (pool_.tokens.empty() && no_sums) {
     return Finish(StartDraft());
   }
-  if (Repairs()) {
-    Draft draft = StartDraft();
-    Rehome(draft, all_layers_);
-    return Finish(Search(std::move(draft)));
+  Draft draft = ForTable();
+  // Modelled time is kept up for the table alone.
+  if (params_.dispatch == Dispatch::kCover && params_.objective != Objective::kLatency) {
+    Cover(draft);
   }
-  if (params_.objective == Objective::kBalance) {  // homes hardly matter
-    Draft draft = StartDraft();
-    draft.homes = HomesByDomain(pool_, share_);
-    Place(draft, all_layers_, 1, From::kScratch);
-    return Finish(draft);
-  }
-  return Finish(Search(BestStart(FirstDraft())));
+  return Finish(draft);
 }
 
 SolveResult JointSearch::Finish(const Draft& draft) {

@@ -32,6 +32,7 @@ void AddTokens(const TokenPool& pool, int layer, absl::Span<const NodeId> homes,
     const uint16_t* from = token.experts + size_t(layer) * out.top_k;
     std::copy(from, from + out.top_k, &out.ids[size_t(at) * out.top_k]);
     out.weight[at] = token.weight;
+    out.load_set[at] = token.load_set;
     out.visit_weight += token.weight;
     for (int i = 0; i < out.top_k; ++i) {
       const size_t e = from[i];
@@ -74,6 +75,7 @@ LayerTraffic GatherLayer(const TokenPool& pool, int layer, absl::Span<const Node
   LayOut(pool, homes, out);
   out.ids.assign(size_t(out.words) * kWordBits * out.top_k, 0);
   out.weight.assign(size_t(out.words) * kWordBits, 0);
+  out.load_set.assign(size_t(out.words) * kWordBits, -1);
   out.chose.assign(size_t(out.experts) * out.words, 0);
   out.demand.assign(size_t(out.experts) * out.load_sets * nodes, 0);
   out.wanted.assign(size_t(out.experts) * nodes, 0);

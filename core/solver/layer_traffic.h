@@ -29,6 +29,7 @@ struct LayerTraffic {
   std::vector<int32_t> first_word;  // [nodes + 1] the words of a home's tokens
   std::vector<uint16_t> ids;        // [words * 64, top_k]; padding rows are never in a bitset
   std::vector<int32_t> weight;      // [words * 64]
+  std::vector<int32_t> load_set;    // [words * 64] as PooledToken's
   std::vector<uint64_t> chose;      // [experts, words] the tokens that chose an expert
   std::vector<int64_t> demand;      // [experts, load_sets, nodes (home)] activations
   std::vector<int64_t>

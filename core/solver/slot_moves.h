@@ -6,8 +6,11 @@
 
 namespace advisor {
 
+// Moves of one layer: State is LayerState or CoverState.
+
 // Swaps the contents of two slots; either may be empty.
-inline LayerMove SwapSlots(const LayerState& state, int i, int j) {
+template <typename State>
+LayerMove SwapSlots(const State& state, int i, int j) {
   LayerMove move;
   const int a = state.expert_in(i), b = state.expert_in(j);
   if (a != kEmptySlot) {
@@ -20,7 +23,8 @@ inline LayerMove SwapSlots(const LayerState& state, int i, int j) {
 }
 
 // Puts a copy of `expert` into slot i in place of what it holds.
-inline LayerMove ReplaceCopy(const LayerState& state, int i, int expert) {
+template <typename State>
+LayerMove ReplaceCopy(const State& state, int i, int expert) {
   LayerMove move;
   move.change[move.changes++] = {expert, i, -1};
   if (state.expert_in(i) != kEmptySlot) {
@@ -30,12 +34,14 @@ inline LayerMove ReplaceCopy(const LayerState& state, int i, int expert) {
 }
 
 // Empty, or a copy that is not the last.
-inline bool IsSpare(const LayerState& state, int slot) {
+template <typename State>
+bool IsSpare(const State& state, int slot) {
   const int e = state.expert_in(slot);
   return e == kEmptySlot || state.copies(e) > 1;
 }
 
-inline bool IsLegal(const LayerState& state, const LayerMove& move) {
+template <typename State>
+bool IsLegal(const State& state, const LayerMove& move) {
   for (int k = 0; k < move.changes; ++k) {
     if (!state.Legal(move.change[k])) {
       return false;

@@ -36,7 +36,8 @@ struct SolveParams {
   double node_load_cap = 1.10;             // per layer, on the solver's own traffic: most loaded node over mean
   double gpu_load_cap = 1.15;              // the same for GPUs
   double max_moved_fraction = 1.0;         // slots that receive an expert their GPU did not hold, over all slots; needs `in_force`
-  Dispatch dispatch = Dispatch::kTable;    // what the engine can do
+  // What the engine does, and what joint searches for (objective latency: for the table all the same).
+  Dispatch dispatch = Dispatch::kTable;
   uint64_t seed = 1;
   std::function<bool()> should_stop;       // outer time limit; polled now and then. Unset: none
 };

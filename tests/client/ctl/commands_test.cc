@@ -69,6 +69,18 @@ TEST_F(CommandsTest, SolveIsDeterministicForAnyNumberOfThreads) {
   EXPECT_EQ(ReadFile(folder_.Path("a.json")), ReadFile(folder_.Path("b.json")));
 }
 
+TEST_F(CommandsTest, SolveSearchesForTheDispatchAskedFor) {
+  for (const char* dispatch : {"table", "cover"}) {
+    const ProcessResult result =
+        Solve(std::string(dispatch) + ".json",
+              {"--trace", train_, "--effort", "quick", "--dispatch", dispatch});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+  }
+  ASSERT_EQ(Solve("p.json", {"--trace", train_, "--effort", "quick"}).exit_code, 0);
+  EXPECT_EQ(ReadFile(folder_.Path("table.json")), ReadFile(folder_.Path("p.json")));
+  EXPECT_NE(ReadFile(folder_.Path("cover.json")), ReadFile(folder_.Path("p.json")));
+}
+
 TEST_F(CommandsTest, FewRequestsAreAllSolvedOn) {
   const std::string few = testing::WriteRandomTrace(folder_, "few.jsonl", model_, 19, 3);
   const ProcessResult result = Solve("p.json", {"--trace", few, "--method", "eplb"});
