@@ -7,9 +7,9 @@
 #include <numeric>
 #include <string>
 
-#include "core/cost/evaluate.h"
 #include "core/solver/home_assignment.h"
 #include "core/solver/layer_traffic.h"
+#include "core/solver/visit_counter.h"
 
 namespace advisor {
 namespace {
@@ -28,18 +28,24 @@ void FitLayer(const TokenPool& pool, const ServeTable& serve, int layer, int nod
               float* affinity) {
   const int experts = pool.model->experts, top_k = pool.model->top_k;
   std::vector<double> sum(size_t(experts) * nodes, 0), weight(experts, 0), mean(nodes, 0);
-  std::vector<int> count(nodes);
+  std::vector<int> count(nodes, 0);
+  std::vector<double> share;  // of a visit, by how many experts cause it
+  for (int k = 0; k <= top_k; ++k) {
+    share.push_back(1.0 / std::max(1, k));
+  }
   for (const PooledToken& token : pool.tokens) {
     const uint16_t* ids = token.experts + size_t(layer) * top_k;
     for (int n = 0; n < nodes; ++n) {
       const int16_t* row = serve.ServeRow(layer, n);
-      std::fill(count.begin(), count.end(), 0);
       for (int i = 0; i < top_k; ++i) {
         ++count[row[ids[i]]];
       }
       for (int i = 0; i < top_k; ++i) {
         const int at = row[ids[i]];
-        sum[size_t(ids[i]) * nodes + n] += at == n ? 0 : double(token.weight) / count[at];
+        sum[size_t(ids[i]) * nodes + n] += at == n ? 0 : token.weight * share[count[at]];
+      }
+      for (int i = 0; i < top_k; ++i) {
+        count[row[ids[i]]] = 0;
       }
     }
     for (int i = 0; i < top_k; ++i) {
@@ -103,14 +109,14 @@ void AddPromptToken(const ModelSpec& model, const Request& r, int token, const G
     for (int i = 0; i < model.top_k; ++i) {
       const float* affinity = &g.affinity[(size_t(l) * g.experts + ids[i]) * nodes];
       for (size_t n = 0; n < nodes; ++n) {
-        out[n] += affinity[n] / r.prompt_tokens;
+        out[n] += affinity[n];
       }
     }
   }
 }
 
 Sample MakeSample(const ModelSpec& model, const Request& r, PhaseFilter phase,
-                  const ServeTable& serve, const Grouping& g) {
+                  const VisitCounter& counter, const Grouping& g) {
   Sample sample;
   sample.request = &r;
   sample.prompt.assign(g.nodes, 0);
@@ -125,14 +131,17 @@ Sample MakeSample(const ModelSpec& model, const Request& r, PhaseFilter phase,
     for (int t = 0; t < r.prompt_tokens; ++t) {
       AddPromptToken(model, r, t, g, sample.prompt);
     }
+    for (double& cost : sample.prompt) {
+      cost /= std::max(1, r.prompt_tokens);
+    }
+    std::vector<int64_t> visits(g.nodes, 0);
     for (int t = first; t < end; ++t) {
       for (int l = 0; l < g.layers; ++l) {
-        for (int n = 0; n < g.nodes; ++n) {
-          const int visits =
-              RemoteVisits(r.token(model, t, l), model.top_k, serve.ServeRow(l, n), n);
-          sample.truth[n] += double(visits) / (end - first);
-        }
+        counter.Add(r.token(model, t, l), l, visits.data());
       }
+    }
+    for (int n = 0; n < g.nodes; ++n) {
+      sample.truth[n] = double(visits[n]) / std::max(1, end - first);
     }
   }
   Centre(sample.prompt);
@@ -218,8 +227,11 @@ Grouping FitGrouping(const TokenPool& pool, PhaseFilter phase, const ServeTable&
   });
 
   std::vector<Sample> samples(pool.requests.size());
+  std::vector<int> layers(g.layers);
+  std::iota(layers.begin(), layers.end(), 0);
+  const VisitCounter counter(*pool.model, serve, nodes, layers);
   parallel.Run(static_cast<int>(samples.size()), [&](int r) {
-    samples[r] = MakeSample(*pool.model, *pool.requests[r], phase, serve, g);
+    samples[r] = MakeSample(*pool.model, *pool.requests[r], phase, counter, g);
   });
   std::map<std::string, Sums> domains;
   for (const Sample& s : samples) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "core/cost/evaluate.h"
 #include "core/solver/layer_traffic.h"
+#include "core/solver/visit_counter.h"
 
 namespace advisor {
 namespace {
@@ -171,19 +171,23 @@ std::vector<double> NodeShares(const Topology& topology) {
 std::vector<double> HomeCosts(const TokenPool& pool, const ServeTable& serve, int nodes,
                               absl::Span<const int> layers, ParallelFor& parallel) {
   const int top_k = pool.model->top_k;
+  const VisitCounter counter(*pool.model, serve, nodes, layers);
   std::vector<double> cost(pool.requests.size() * nodes, 0);
   parallel.Run(static_cast<int>(pool.requests.size()), [&](int r) {
-    for (int n = 0; n < nodes; ++n) {
-      double sum = pool.lone_weight[r] > 0 ? LoneCost(pool, serve, r, n, layers) : 0;
-      for (int t = pool.first_token[r]; t < pool.first_token[r + 1]; ++t) {
-        const PooledToken& token = pool.tokens[t];
-        int64_t visits = 0;
-        for (int l : layers) {
-          visits += RemoteVisits(token.experts + size_t(l) * top_k, top_k, serve.ServeRow(l, n), n);
-        }
-        sum += double(visits) * token.weight;
+    double* sum = &cost[size_t(r) * nodes];
+    for (int n = 0; pool.lone_weight[r] > 0 && n < nodes; ++n) {
+      sum[n] = LoneCost(pool, serve, r, n, layers);
+    }
+    std::vector<int64_t> visits(nodes);
+    for (int t = pool.first_token[r]; t < pool.first_token[r + 1]; ++t) {
+      const PooledToken& token = pool.tokens[t];
+      std::fill(visits.begin(), visits.end(), 0);
+      for (int l : layers) {
+        counter.Add(token.experts + size_t(l) * top_k, l, visits.data());
       }
-      cost[size_t(r) * nodes + n] = sum;
+      for (int n = 0; n < nodes; ++n) {
+        sum[n] += double(visits[n]) * token.weight;
+      }
     }
   });
   return cost;
