@@ -1,6 +1,7 @@
 #include "core/solver/start_rows.h"
 
 #include <cstddef>
+#include <utility>
 
 #include "core/solver/expert_clusters.h"
 #include "core/solver/layer_start.h"
@@ -11,7 +12,8 @@ StartRows::StartRows(const TokenPool& pool, const Topology& topology, double nod
     : pool_(pool),
       topology_(topology),
       node_load_cap_(node_load_cap),
-      clusters_(pool.model->moe_layers) {
+      clusters_(pool.model->moe_layers),
+      cheapest_(pool.model->moe_layers) {
   if (pool.model->expert_groups > 0) {
     const std::vector<int> sizes = FirstCopies(topology, pool.model->experts);
     for (size_t n = 0; n < sizes.size(); ++n) {
@@ -28,27 +30,35 @@ const std::vector<int>& StartRows::ClustersOf(int l) {
   return clusters_[l];
 }
 
-void StartRows::ResetToCheapest(int l, LayerState& layer) {
-  const auto of_clusters = [&](const std::vector<int>& clusters) {
-    return PlaceClusters(layer.traffic(), clusters, topology_, Copies::kAll, node_load_cap_);
-  };
-  std::vector<ClusterPlacement> starts = {{StartByDemand(layer.traffic(), topology_), {}},
-                                          of_clusters(ClustersOf(l))};
-  if (!consecutive_.empty()) {
-    starts.push_back(of_clusters(consecutive_));
+ClusterPlacement StartRows::RowOf(Kind kind, int l, const LayerTraffic& traffic) {
+  if (kind == kDemand) {
+    return {StartByDemand(traffic, topology_), {}};
   }
-  size_t best = 0, last = 0;
+  return PlaceClusters(traffic, kind == kGroups ? consecutive_ : ClustersOf(l), topology_,
+                       Copies::kAll, node_load_cap_);
+}
+
+void StartRows::ResetToCheapest(int l, LayerState& layer) {
+  if (cheapest_[l].has_value()) {
+    const ClusterPlacement start = RowOf(*cheapest_[l], l, layer.traffic());
+    layer.Reset(start.row, start.choice);
+    return;
+  }
+  ClusterPlacement best;
   double least = 0;
-  for (; last < starts.size(); ++last) {
-    layer.Reset(starts[last].row, starts[last].choice);
-    if (last == 0 || layer.Cost() < least) {
+  for (Kind kind : {kDemand, kClusters, kGroups}) {
+    if (kind == kGroups && consecutive_.empty()) {
+      continue;
+    }
+    ClusterPlacement start = RowOf(kind, l, layer.traffic());
+    layer.Reset(start.row, start.choice);
+    if (!cheapest_[l].has_value() || layer.Cost() < least) {
       least = layer.Cost();
-      best = last;
+      cheapest_[l] = kind;
+      best = std::move(start);
     }
   }
-  if (best + 1 != last) {
-    layer.Reset(starts[best].row, starts[best].choice);
-  }
+  layer.Reset(best.row, best.choice);
 }
 
 }  // namespace advisor
