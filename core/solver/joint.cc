@@ -68,6 +68,9 @@ constexpr AnnealSchedule kRepairSchedule = {0.0005, 0.00005, 1, 20, 0};
 // Hotter starts spend the work on moves that are undone later, colder ones settle too soon.
 constexpr AnnealSchedule kFreshSchedule = {0.064, 0.001, 0.3, 20, 0};
 constexpr AnnealSchedule kWarmSchedule = {0.032, 0.001, 0.3, 20, 0};
+// Where not every pair of slot and expert can be tried once, what is stirred up stays so: nearly a
+// descent saves more, and leaves an early stop more to fall back on.
+constexpr AnnealSchedule kShortSchedule = {0.004, 0.001, 0.3, 20, 0};
 
 // A placement in the making with the homes that it was made for.
 struct Draft {
@@ -243,7 +246,10 @@ std::vector<int16_t> JointSearch::StartByLoad(const LayerTraffic& traffic) const
 AnnealSchedule JointSearch::ScheduleOf(From from, int64_t work) const {
   AnnealSchedule schedule = kRepairSchedule;
   if (!Repairs()) {
-    schedule = from == From::kDraft ? kWarmSchedule : kFreshSchedule;
+    const int64_t pairs = int64_t{problem_.topology.slot_count()} * problem_.model.experts;
+    schedule = work < pairs            ? kShortSchedule
+               : from == From::kDraft ? kWarmSchedule
+                                      : kFreshSchedule;
     const double expert = double(problem_.model.top_k) / problem_.model.experts;
     schedule.hot *= expert;
     schedule.cold *= expert;
@@ -394,9 +400,11 @@ Draft JointSearch::BestStart(const Draft& first) {
   return Stopped() ? first : best;
 }
 
-// Places and re-homes all layers in turn; the last placement gets a full share of the work.
+// Places and re-homes all layers in turn; the last placement gets a full share of the work. A repair
+// is homed by the plan in force and stays near it: a round more brings it nothing.
 Draft JointSearch::Search(Draft draft) {
-  for (int round = 0; round < budget_.rounds && !Stopped(); ++round) {
+  const int rounds = Repairs() ? 0 : budget_.rounds;
+  for (int round = 0; round < rounds && !Stopped(); ++round) {
     Place(draft, all_layers_, budget_.round, From::kScratch);
     Rehome(draft, all_layers_);
   }
