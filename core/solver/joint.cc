@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "absl/status/status.h"
-#include "core/cost/evaluate.h"
 #include "core/grouping/assigner.h"
 #include "core/solver/cover_search.h"
 #include "core/solver/eplb.h"
@@ -13,6 +12,7 @@
 #include "core/solver/home_assignment.h"
 #include "core/solver/layer_search.h"
 #include "core/solver/layer_start.h"
+#include "core/solver/load_caps.h"
 #include "core/solver/load_leveling.h"
 #include "core/solver/methods.h"
 #include "core/solver/moves.h"
@@ -51,12 +51,6 @@ Budget BudgetOf(Effort effort) {
 constexpr double kOtherPhaseWeight = 0.3;
 // Home tokens that a node may have above its share while requests are grouped.
 constexpr double kHomeSlack = 0.03;
-// Serving both phases, the share of linear's own load above the mean that joint may have: loads on
-// requests not seen come out higher than on those searched over, and must not end above linear's.
-constexpr double kShareOfLinearExcess = 0.4;
-// Where linear is level already, a cap below this costs more saving than it guards; at 1.08 loads on the
-// real traces end above linear's.
-constexpr double kTightestCap = 1.07;
 // Loads so near the mean are level: objective balance.
 constexpr double kLevel = 1.003;
 // Under a move budget: the share of the layer's tokens that one moved slot must save a visit, so
@@ -81,33 +75,6 @@ struct Draft {
 };
 
 enum class From { kScratch, kDraft };
-
-struct Caps {
-  double node = 0, gpu = 0;
-};
-
-// The caps asked for; where both phases are served, no looser than what keeps either phase below
-// the loads that the linear placement has in it.
-Caps CapsOf(const Problem& problem, const SolveParams& params) {
-  Caps caps{params.node_load_cap, params.gpu_load_cap};
-  if (params.phase != PhaseFilter::kAll || params.objective != Objective::kInternodeBytes) {
-    return caps;
-  }
-  const auto tighten = [](double& cap, double linear) {
-    if (linear > 0) {
-      cap = std::min(cap, std::max(kTightestCap, 1 + kShareOfLinearExcess * (linear - 1)));
-    }
-  };
-  for (PhaseFilter phase : {PhaseFilter::kPrefill, PhaseFilter::kDecode}) {
-    const absl::StatusOr<Figures> linear =
-        EvaluateLinearBaseline(problem.model, problem.topology, problem.traffic, phase);
-    if (linear.ok()) {
-      tighten(caps.node, linear->node_load.mean);
-      tighten(caps.gpu, linear->gpu_load.mean);
-    }
-  }
-  return caps;
-}
 
 class JointSearch {
  public:
@@ -145,7 +112,7 @@ class JointSearch {
   const SolveParams& params_;
   ParallelFor& parallel_;
   Budget budget_;
-  const Caps caps_;
+  const LoadCaps caps_;
   Rng rng_;
   std::vector<double> share_;
   TokenPool pool_;
@@ -160,7 +127,7 @@ JointSearch::JointSearch(const Problem& problem, const SolveParams& params, Para
       params_(params),
       parallel_(parallel),
       budget_(BudgetOf(params.effort)),
-      caps_(CapsOf(problem, params)),
+      caps_(LoadCapsOf(problem, params)),
       rng_(params.seed),
       share_(NodeShares(problem.topology)),
       all_layers_(problem.model.moe_layers) {
