@@ -12,7 +12,7 @@ namespace advisor {
 namespace {
 
 constexpr double kImproves = -0.5;  // costs are whole numbers but for priced loads: less is no gain
-// What an estimate may be wrong by, as a share of the weight that an expert's tokens have on the mean.
+// What an estimate may be wrong by, as a share of what one expert's tokens weigh on the mean.
 constexpr double kSlack = 0.04;
 constexpr size_t kBatch = 32;  // candidates priced between two looks at the gains
 // Moves carried out before the estimates are made anew. Each makes those of its tokens stale, which
@@ -20,7 +20,8 @@ constexpr size_t kBatch = 32;  // candidates priced between two looks at the gai
 constexpr int kStale = 16;
 constexpr int kProposalsPerPoll = 256;  // between two looks at should_stop and two temperatures
 constexpr double kAnnealed = 0.85;      // share of the work
-// In the units of layer_search.h: a token covered anew, one entered into the estimates, a candidate.
+// In the units of layer_search.h: a token covered anew, one entered into the estimates, a
+// candidate.
 constexpr double kWorkPerCover = 0.4;
 constexpr double kWorkPerEntry = 0.8;
 constexpr double kWorkPerCandidate = 0.8;
@@ -46,7 +47,9 @@ struct Candidate {
 class FirstOrder {
  public:
   explicit FirstOrder(const CoverState& state)
-      : state_(state), nodes_(state.topology().node_count()), slots_(state.topology().slot_count()) {}
+      : state_(state),
+        nodes_(state.topology().node_count()),
+        slots_(state.topology().slot_count()) {}
 
   void Build();
   // Every move between nodes estimated below `limit`, the best first.

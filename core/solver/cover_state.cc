@@ -393,7 +393,8 @@ int64_t CoverState::StageLoads(const LayerMove& move) {
   for (size_t i = 0; i < changed_.size(); ++i) {
     StageServed(changed_[i], &next_by_[i * nodes_]);
   }
-  for (int k = 0; k < move.changes; ++k) {  // copies that share a load change even where it does not
+  // Copies that share a load change even where it does not.
+  for (int k = 0; k < move.changes; ++k) {
     for (int slot : {move.change[k].add, move.change[k].drop}) {
       if (slot >= 0) {
         StageCell(move.change[k].expert, 0, node_of_slot_[slot], 0);

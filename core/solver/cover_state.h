@@ -2,6 +2,7 @@
 #define ADVISOR_CORE_SOLVER_COVER_STATE_H_
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"

@@ -1,4 +1,4 @@
-// joint for engines that cover, as a whole.
+// joint as a whole, for engines that cover.
 #include "core/exec/thread_pool.h"
 #include "tests/support/halves.h"
 #include "tests/support/random_traffic.h"
@@ -62,11 +62,13 @@ TEST(CoverDispatchTest, NeverCostsMoreThanThePlanForTheTable) {
       plan.placement = result.placement;
       plan.remote_choice = result.remote_choice;
       absl::StatusOr<std::vector<LayerFigures>> layers =
-          EvaluateLayers(plan, problem.traffic, result.homes, {PhaseFilter::kDecode, Dispatch::kCover});
+          EvaluateLayers(plan, problem.traffic, result.homes,
+                         {PhaseFilter::kDecode, Dispatch::kCover});
       EXPECT_TRUE(layers.ok()) << layers.status();
       return *std::move(layers);
     };
-    const std::vector<LayerFigures> table = visits(Dispatch::kTable), cover = visits(Dispatch::kCover);
+    const std::vector<LayerFigures> table = visits(Dispatch::kTable);
+    const std::vector<LayerFigures> cover = visits(Dispatch::kCover);
     double less = 0;
     for (size_t l = 0; l < table.size(); ++l) {
       EXPECT_LE(cover[l].visits, table[l].visits);

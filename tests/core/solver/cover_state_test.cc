@@ -186,7 +186,7 @@ TEST(CoverStateTest, KeepsToTheMovesItMayMake) {
   EXPECT_GT(state.moves(), 0);
 }
 
-// Every way to put 6 experts into the slots of three nodes, two each.
+// Against every way to put 6 experts into three nodes of three slots.
 TEST(CoverSearchTest, ReachesTheOptimumOfTinyLayers) {
   for (uint64_t seed : {1, 2, 3, 4}) {
     Rng rng(seed);
