@@ -10,6 +10,7 @@
 #include "core/base/check.h"
 #include "core/base/rng.h"
 #include "core/base/status_macros.h"
+#include "core/model/request_id.h"
 #include "core/window/counts.h"
 #include "proto/convert/counts.h"
 

@@ -13,6 +13,7 @@ namespace advisor::client {
 namespace {
 
 constexpr std::chrono::seconds kDeadline{10};
+constexpr std::chrono::seconds kWindowDeadline{60};
 constexpr std::chrono::seconds kSolveDeadline{600};
 
 class GrpcAdminClient final : public AdminClient {
@@ -31,6 +32,18 @@ class GrpcAdminClient final : public AdminClient {
   }
   absl::StatusOr<v1::ExplainResponse> Explain(const v1::ExplainRequest& request) override {
     return Call<v1::ExplainResponse>(&v1::AdminService::Stub::Explain, request);
+  }
+  absl::StatusOr<std::string> GetWindow(const v1::GetWindowRequest& request) override {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kWindowDeadline);
+    const auto reader = stub_->GetWindow(&context, request);
+    std::string text;
+    v1::GetWindowResponse piece;
+    while (reader->Read(&piece)) {
+      text += piece.trace();
+    }
+    RETURN_IF_ERROR(FromDaemon(server_, reader->Finish()));
+    return text;
   }
   absl::StatusOr<v1::SolveNowResponse> SolveNow(const v1::SolveNowRequest& request) override {
     return Call<v1::SolveNowResponse>(&v1::AdminService::Stub::SolveNow, request, kSolveDeadline);

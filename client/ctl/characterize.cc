@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "client/ctl/command.h"
 #include "client/ctl/inputs.h"
+#include "client/ctl/online.h"
 #include "client/ctl/options.h"
 #include "client/ctl/pages.h"
 #include "client/ctl/table.h"
@@ -26,7 +27,8 @@ using Json = nlohmann::ordered_json;
 
 struct Options {
   std::vector<std::string> traces;
-  std::string phase = "all", html;
+  ChannelOptions daemon;
+  std::string deployment, phase = "all", html;
   CharacterizeOptions characterize;
   bool json = false;
 };
@@ -255,8 +257,17 @@ void PrintText(const Characterization& c) {
       Course(Each(layers, &CoActivation::lift)).c_str());
 }
 
+absl::StatusOr<Traffic> TrafficOf(const Options& o) {
+  if (!o.traces.empty()) {
+    return ReadTraces(o.traces);
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<AdminClient> daemon, AdminClient::Create(o.daemon));
+  ASSIGN_OR_RETURN(const std::string deployment, DeploymentOf(*daemon, o.deployment));
+  return FetchWindow(*daemon, deployment);
+}
+
 absl::Status Run(const Options& o) {
-  ASSIGN_OR_RETURN(const Traffic traffic, ReadTraces(o.traces));
+  ASSIGN_OR_RETURN(const Traffic traffic, TrafficOf(o));
   CharacterizeOptions options = o.characterize;
   options.phase = PhaseOf(o.phase);
   const Characterization found = Characterize(traffic, options);
@@ -277,11 +288,16 @@ void AddCharacterize(CLI::App& app, Action* action) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "characterize",
-      "What a trace has to give before an expert is moved: how uneven load is, by layer and over "
+      "What a trace, or without --trace a daemon's live window, has to give before an expert is "
+      "moved: how uneven load is, by layer and over "
       "time; how domains differ; whether prefill predicts decode; which experts go together. "
       "Halves: likeness of two random halves of a domain's requests, what sampling alone leaves");
+  CLI::Option* deployment = command->add_option(
+      "deployment", o->deployment,
+      "Deployment whose window is looked at; may be left out where the daemon has one");
+  AddChannelFlags(command, &o->daemon);
   command->add_option("--trace", o->traces, "Routing trace; may be given several times")
-      ->required();
+      ->excludes(deployment);
   command->add_option("--html", o->html, "Write a page with heatmaps there");
   AddPhaseOption(command, "Tokens looked at, but for the correlation of the phases", &o->phase);
   command

@@ -41,8 +41,8 @@ struct Plans {
   std::string name;  // for errors
 };
 
-absl::StatusOr<PlanExplanation> Explain(const Options& o, const Plans& plans) {
-  ASSIGN_OR_RETURN(const Traffic traffic, ReadTracesOf(o.traces, plans.name, plans.plan.model));
+absl::StatusOr<PlanExplanation> Explain(const Options& o, const Plans& plans,
+                                        const Traffic& traffic) {
   ExplainWhat what = o.what;
   what.phase = PhaseOf(o.phase);
   return ExplainPlan(plans.plan, plans.previous.has_value() ? &*plans.previous : nullptr, traffic,
@@ -56,7 +56,8 @@ absl::Status RunOffline(const Options& o) {
   if (!o.previous.empty()) {
     ASSIGN_OR_RETURN(plans.previous, ReadPlan(o.previous));
   }
-  ASSIGN_OR_RETURN(const PlanExplanation found, Explain(o, plans));
+  ASSIGN_OR_RETURN(const Traffic traffic, ReadTracesOf(o.traces, plans.name, plans.plan.model));
+  ASSIGN_OR_RETURN(const PlanExplanation found, Explain(o, plans, traffic));
   std::fputs(o.json ? (ToJson(found, plans.plan).dump() + "\n").c_str()
                     : ToText(found, plans.plan).c_str(),
              stdout);
@@ -107,7 +108,7 @@ absl::StatusOr<Plans> FetchPlans(AdminClient& daemon, const std::string& deploym
                                  const v1::ListPlansResponse& listed) {
   if (listed.plans_size() == 0) {
     return absl::FailedPreconditionError(absl::StrFormat(
-        "deployment \"%s\" has no plan yet; --trace has nothing to explain", deployment));
+        "deployment \"%s\" has no plan yet; there is nothing to explain", deployment));
   }
   Plans out;
   for (int i = 0; i < std::min(2, listed.plans_size()); ++i) {
@@ -133,11 +134,20 @@ absl::Status RunOnline(const Options& o) {
   v1::ExplainRequest request;
   request.set_deployment(deployment);
   ASSIGN_OR_RETURN(const v1::ExplainResponse decisions, daemon->Explain(request));
+  // Decisions are told whether or not there are plans and traffic to look into.
   std::optional<Plans> plans;
   std::optional<PlanExplanation> found;
-  if (!o.traces.empty()) {
+  const bool must = !o.traces.empty() || o.what.expert >= 0;
+  if (must || listed.plans_size() > 0) {
     ASSIGN_OR_RETURN(plans, FetchPlans(*daemon, deployment, listed));
-    ASSIGN_OR_RETURN(found, Explain(o, *plans));
+    const absl::StatusOr<Traffic> traffic =
+        o.traces.empty() ? FetchWindow(*daemon, deployment)
+                         : ReadTracesOf(o.traces, plans->name, plans->plan.model);
+    if (traffic.ok()) {
+      ASSIGN_OR_RETURN(found, Explain(o, *plans, *traffic));
+    } else if (must || !absl::IsFailedPrecondition(traffic.status())) {
+      return traffic.status();
+    }
   }
   if (o.json) {
     Json out = ToJson(decisions);
@@ -161,22 +171,22 @@ void AddExplain(CLI::App& app, Action* action) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "explain",
-      "Why the daemon's last decisions went as they did, and why this plan and not the last. With "
-      "--trace: what both do to its requests, the ten dearest flows that remain, and with --layer "
-      "and --expert why that expert sits where it does. With --plan all of a file, without a "
-      "daemon");
+      "Why the daemon's last decisions went as they did, and why this plan and not the last: what "
+      "both do to the live window, or to the requests of --trace, the ten dearest flows that "
+      "remain, and with --layer and --expert why that expert sits where it does. With --plan all "
+      "of a file, without a daemon");
   command->add_option("deployment", o->deployment,
                       "Deployment; may be left out where the daemon has one");
   AddChannelFlags(command, &o->daemon);
   CLI::Option* trace = command->add_option(
-      "--trace", o->traces, "Routing trace to explain by; may be given several times");
+      "--trace", o->traces,
+      "Routing trace to explain by, instead of the window; may be given several times");
   CLI::Option* plan =
       command->add_option("--plan", o->plan, "Plan file, instead of the daemon's")->needs(trace);
   command->add_option("--previous", o->previous, "Plan file that it replaced")->needs(plan);
   CLI::Option* layer =
       command->add_option("--layer", o->what.layer, "MoE layer of the expert asked about")
-          ->check(CLI::Range(0, kMaxMoeLayers - 1))
-          ->needs(trace);
+          ->check(CLI::Range(0, kMaxMoeLayers - 1));
   CLI::Option* expert = command->add_option("--expert", o->what.expert, "Expert asked about")
                             ->check(CLI::Range(0, kMaxExperts - 1))
                             ->needs(layer);

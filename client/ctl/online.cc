@@ -16,6 +16,7 @@ void AddOnlineCommands(CLI::App& app, Action* action) {
   AddPlans(app, action);
   AddShow(app, action);
   AddDiff(app, action);
+  AddWindow(app, action);
   AddSolveNow(app, action);
   AddMode(app, action);
   AddFreeze(app, action);

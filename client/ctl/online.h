@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "client/ctl/admin_client.h"
 #include "client/ctl/command.h"
+#include "core/model/request.h"
 
 namespace advisor::client {
 
@@ -16,6 +17,7 @@ void AddStatus(CLI::App& app, Action* action);
 void AddPlans(CLI::App& app, Action* action);
 void AddShow(CLI::App& app, Action* action);
 void AddDiff(CLI::App& app, Action* action);
+void AddWindow(CLI::App& app, Action* action);
 void AddSolveNow(CLI::App& app, Action* action);
 void AddMode(CLI::App& app, Action* action);
 void AddFreeze(CLI::App& app, Action* action);
@@ -30,6 +32,9 @@ absl::StatusOr<std::string> DeploymentOf(AdminClient& daemon, const std::string&
 // The plan at `position` ("1.7"; empty: the latest) as a plan file.
 absl::StatusOr<std::string> FetchPlan(AdminClient& daemon, const std::string& deployment,
                                       const std::string& position);
+
+// What the daemon's window holds of `deployment`. FAILED_PRECONDITION: no traffic yet.
+absl::StatusOr<Traffic> FetchWindow(AdminClient& daemon, const std::string& deployment);
 
 // "1.7" (epoch and revision) as in tables.
 std::string ToText(const v1::Position& position);  // {0, 0}: "-"

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/window/snapshot.h"
 
 namespace advisor {
 
@@ -120,6 +122,20 @@ void DeploymentEngine::Handle(const event::SetFrozen& event, Turn& turn) {
 
 void DeploymentEngine::Handle(const event::Rollback& event, Turn& turn) {
   planner_.Rollback(event, turn);
+}
+
+void DeploymentEngine::Handle(const event::GetWindow& event, Turn& turn) {
+  effect::CommandDone done{event.id, {}, DecisionReason::kNone, "", {}};
+  Traffic window = TakeSnapshot(ingest_.window(), 0).train;
+  if (window.requests.empty()) {
+    done.status = absl::FailedPreconditionError(absl::StrFormat(
+        "deployment \"%s\" has no traffic in its window yet; are its agents reporting?",
+        deployment_.name));
+  } else {
+    window.source = absl::StrFormat("window of deployment %s", deployment_.name);
+    done.window = std::make_shared<const Traffic>(std::move(window));
+  }
+  turn.effects.push_back(std::move(done));
 }
 
 void DeploymentEngine::Handle(const event::Tick&, Turn& turn) {

@@ -35,6 +35,7 @@ class DeploymentEngine {
   void Handle(const event::SetMode& event, Turn& turn);
   void Handle(const event::SetFrozen& event, Turn& turn);
   void Handle(const event::Rollback& event, Turn& turn);
+  void Handle(const event::GetWindow& event, Turn& turn);
   void Handle(const event::Tick& event, Turn& turn);
 
   DeploymentStatus Status(absl::Time now) const;

@@ -64,6 +64,7 @@ struct CommandDone {
   DecisionReason reason = DecisionReason::kNone;
   std::string detail;
   Position position;  // published, or {0, 0}
+  std::shared_ptr<const Traffic> window = nullptr;  // only after event::GetWindow
 };
 
 // One line for the log, at operator level (adoption, refusal, quarantine, loss of coverage ...).

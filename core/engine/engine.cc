@@ -51,6 +51,7 @@ struct Engine::Rep {
   void Handle(const event::SetMode& event, Turn& turn) { Command(event, turn); }
   void Handle(const event::SetFrozen& event, Turn& turn) { Command(event, turn); }
   void Handle(const event::Rollback& event, Turn& turn) { Command(event, turn); }
+  void Handle(const event::GetWindow& event, Turn& turn) { Command(event, turn); }
 
   void Handle(const event::Tick& event, Turn& turn) {
     for (auto& [name, deployment] : deployments) {

@@ -128,6 +128,11 @@ struct Rollback {
   std::string deployment;
   Position to;
 };  // {0, 0}: the one before
+// Answered with the window as it is.
+struct GetWindow {
+  CommandId id;
+  std::string deployment;
+};
 
 // Time passes; sent at least every 100 ms.
 struct Tick {};
@@ -139,7 +144,7 @@ using Event =
                  event::ReporterFrame, event::ReporterWindow, event::ReporterGap,
                  event::ReporterClosed, event::SubscriberOpened, event::SubscriberAcked,
                  event::SubscriberClosed, event::SolveDone, event::PlanStored, event::SolveNow,
-                 event::SetMode, event::SetFrozen, event::Rollback, event::Tick>;
+                 event::SetMode, event::SetFrozen, event::Rollback, event::GetWindow, event::Tick>;
 
 }  // namespace advisor
 

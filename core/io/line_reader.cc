@@ -40,18 +40,33 @@ absl::StatusOr<gzFile> OpenForReading(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<LineReader>> LineReader::Open(const std::string& path) {
   ASSIGN_OR_RETURN(gzFile gz, OpenForReading(path));
-  return std::unique_ptr<LineReader>(new LineReader(path, gz));
+  return std::unique_ptr<LineReader>(new LineReader(path, gz, kBufferBytes));
 }
 
-LineReader::LineReader(std::string path, void* gz)
-    : path_(std::move(path)), gz_(gz), buffer_(kBufferBytes) {}
+std::unique_ptr<LineReader> LineReader::OfText(std::string text, std::string name) {
+  std::unique_ptr<LineReader> reader(new LineReader(std::move(name), nullptr, 0));
+  reader->buffer_.assign(text.begin(), text.end());
+  reader->end_ = text.size();
+  return reader;
+}
 
-LineReader::~LineReader() { gzclose(Gz(gz_)); }
+LineReader::LineReader(std::string path, void* gz, size_t buffer_bytes)
+    : path_(std::move(path)), gz_(gz), buffer_(buffer_bytes) {}
+
+LineReader::~LineReader() {
+  if (gz_ != nullptr) {
+    gzclose(Gz(gz_));
+  }
+}
 
 std::string LineReader::Where() const { return absl::StrCat(path_, ":", line_number_); }
 
 absl::Status LineReader::Refill() {
   begin_ = end_ = 0;
+  if (gz_ == nullptr) {
+    at_end_ = true;
+    return absl::OkStatus();
+  }
   const int n = gzread(Gz(gz_), buffer_.data(), static_cast<unsigned>(buffer_.size()));
   int code = Z_OK;
   const char* text = gzerror(Gz(gz_), &code);

@@ -20,6 +20,8 @@ inline constexpr size_t kMaxLineBytes = size_t{256} << 20;
 class LineReader {
  public:
   static absl::StatusOr<std::unique_ptr<LineReader>> Open(const std::string& path);
+  // Lines of `text`, whose errors begin with `name`.
+  static std::unique_ptr<LineReader> OfText(std::string text, std::string name);
   ~LineReader();
   LineReader(const LineReader&) = delete;
   LineReader& operator=(const LineReader&) = delete;
@@ -34,12 +36,12 @@ class LineReader {
   std::string Where() const;
 
  private:
-  LineReader(std::string path, void* gz);
+  LineReader(std::string path, void* gz, size_t buffer_bytes);
   absl::StatusOr<bool> NextRaw(std::string* line);
   absl::Status Refill();
 
   const std::string path_;
-  void* const gz_;  // gzFile
+  void* const gz_;  // gzFile, or null: all there is lies in buffer_
   std::vector<char> buffer_;
   size_t begin_ = 0, end_ = 0;  // unread part of buffer_
   bool at_end_ = false;

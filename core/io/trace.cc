@@ -13,12 +13,15 @@
 #include "core/io/json_object.h"
 #include "core/io/line_reader.h"
 #include "core/io/model_fields.h"
+#include "core/model/request_id.h"
 
 namespace advisor {
 namespace {
 
 constexpr char kFormat[] = "moe-routing-trace";
 constexpr int kVersion = 1;
+// Of a request's weight: beyond them sums of doubles lose the light ones.
+constexpr double kLeastWeight = 1e-6, kMostWeight = 1e9;
 
 // The `data` of `array`: base64 of exactly `want` little-endian integers of `width` bytes.
 template <typename Int>
@@ -126,6 +129,7 @@ absl::Status FileTraceReader::ReadRequest(JsonObject& fields, Request* request) 
     request->arrival_ms.emplace();
     fields.ReadDouble("arrival_ms", 0, std::numeric_limits<double>::max(), &*request->arrival_ms);
   }
+  fields.ReadDouble("weight", kLeastWeight, kMostWeight, &request->weight);
   if (fields.Has("experts") == fields.Has("counts")) {
     fields.Fail("experts", "or counts must be there, one of them");
   }
@@ -184,6 +188,9 @@ std::string RequestLine(const ModelSpec& model, const Request& r) {
   if (r.arrival_ms.has_value()) {
     head["arrival_ms"] = *r.arrival_ms;
   }
+  if (r.weight != 1) {
+    head["weight"] = r.weight;
+  }
   if (!r.counts_only()) {
     head["prompt_tokens"] = r.prompt_tokens;
   } else {
@@ -226,17 +233,13 @@ absl::Status CheckWritable(const ModelSpec& model, const Request& r) {
   return Validate(model, r);
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<TraceReader>> TraceReader::Open(const std::string& path) {
-  ASSIGN_OR_RETURN(std::unique_ptr<LineReader> lines, LineReader::Open(path));
+absl::StatusOr<std::unique_ptr<TraceReader>> ReaderOf(std::unique_ptr<LineReader> lines) {
   auto reader = std::make_unique<FileTraceReader>(std::move(lines));
   RETURN_IF_ERROR(reader->ReadHeader());
   return reader;
 }
 
-absl::StatusOr<Traffic> ReadTrace(const std::string& path) {
-  ASSIGN_OR_RETURN(std::unique_ptr<TraceReader> reader, TraceReader::Open(path));
+absl::StatusOr<Traffic> ReadAll(std::unique_ptr<TraceReader> reader) {
   Traffic traffic;
   traffic.model = reader->model();
   traffic.source = reader->source();
@@ -257,20 +260,48 @@ absl::StatusOr<Traffic> ReadTrace(const std::string& path) {
   }
 }
 
-absl::Status WriteTrace(const std::string& path, const Traffic& traffic) {
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TraceReader>> TraceReader::Open(const std::string& path) {
+  ASSIGN_OR_RETURN(std::unique_ptr<LineReader> lines, LineReader::Open(path));
+  return ReaderOf(std::move(lines));
+}
+
+absl::StatusOr<Traffic> ReadTrace(const std::string& path) {
+  ASSIGN_OR_RETURN(std::unique_ptr<TraceReader> reader, TraceReader::Open(path));
+  return ReadAll(std::move(reader));
+}
+
+absl::StatusOr<Traffic> ParseTrace(std::string text, const std::string& name) {
+  ASSIGN_OR_RETURN(std::unique_ptr<TraceReader> reader,
+                   ReaderOf(LineReader::OfText(std::move(text), name)));
+  return ReadAll(std::move(reader));
+}
+
+absl::StatusOr<std::string> TraceHeader(const Traffic& traffic) {
   RETURN_IF_ERROR(Validate(traffic.model));
-  const auto compression =
-      EndsWith(path, ".gz") ? AtomicFile::Compression::kGzip : AtomicFile::Compression::kNone;
-  ASSIGN_OR_RETURN(std::unique_ptr<AtomicFile> file, AtomicFile::Create(path, compression));
   nlohmann::ordered_json header;
   header["format"] = kFormat;
   header["version"] = kVersion;
   header["model"] = ModelToJson(traffic.model);
   header["source"] = traffic.source;
-  RETURN_IF_ERROR(file->Append(ToText(header) + "\n"));
+  return ToText(header) + "\n";
+}
+
+absl::StatusOr<std::string> TraceLine(const ModelSpec& model, const Request& request) {
+  RETURN_IF_ERROR(CheckWritable(model, request));
+  return RequestLine(model, request);
+}
+
+absl::Status WriteTrace(const std::string& path, const Traffic& traffic) {
+  ASSIGN_OR_RETURN(const std::string header, TraceHeader(traffic));
+  const auto compression =
+      EndsWith(path, ".gz") ? AtomicFile::Compression::kGzip : AtomicFile::Compression::kNone;
+  ASSIGN_OR_RETURN(std::unique_ptr<AtomicFile> file, AtomicFile::Create(path, compression));
+  RETURN_IF_ERROR(file->Append(header));
   for (const Request& request : traffic.requests) {
-    RETURN_IF_ERROR(CheckWritable(traffic.model, request));
-    RETURN_IF_ERROR(file->Append(RequestLine(traffic.model, request)));
+    ASSIGN_OR_RETURN(const std::string line, TraceLine(traffic.model, request));
+    RETURN_IF_ERROR(file->Append(line));
   }
   return file->Commit();
 }

@@ -13,7 +13,6 @@ namespace advisor {
 
 // Limits of one request in a trace, against files that would exhaust memory.
 inline constexpr int kMaxTokensPerRequest = 1 << 20;  // known with their experts
-inline constexpr size_t kMaxRequestIdBytes = 256;     // domains too
 
 // Reads a routing trace (.jsonl or .jsonl.gz) line by line. Errors name file, line, what was got
 // and the limit; a file cut in the middle is DATA_LOSS, a bad value INVALID_ARGUMENT, a file that
@@ -32,6 +31,14 @@ class TraceReader {
 
 // A whole trace. Request ids are unique, else INVALID_ARGUMENT.
 absl::StatusOr<Traffic> ReadTrace(const std::string& path);
+
+// The same of text that is not compressed; errors name it `name`.
+absl::StatusOr<Traffic> ParseTrace(std::string text, const std::string& name);
+
+// A trace's first line and the line of one request, with their newlines. INVALID_ARGUMENT: what a
+// reader would refuse.
+absl::StatusOr<std::string> TraceHeader(const Traffic& traffic);
+absl::StatusOr<std::string> TraceLine(const ModelSpec& model, const Request& request);
 
 // Writes .jsonl, or .jsonl.gz by the name's ending, to a temporary file renamed into place at the
 // end: nothing half-written.

@@ -49,7 +49,7 @@ void AppendRows(const ModelSpec& model, const std::string& rows, std::vector<uin
 
 Request ToRequest(const ModelSpec& model, const std::string& domain, const Sampled& sampled) {
   Request request;
-  request.id = absl::StrFormat("%016x", sampled.rank.second);
+  request.id = absl::StrFormat("%s-%016x", domain, sampled.rank.second);  // unique over domains
   request.domain = domain;
   for (int phase = 0; phase < kPhases; ++phase) {
     for (const Part& part : sampled.parts) {

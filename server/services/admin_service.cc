@@ -9,6 +9,7 @@
 #include "advisor/v1/admin.grpc.pb.h"
 #include "core/base/status_macros.h"
 #include "core/io/plan_file.h"
+#include "core/io/trace.h"
 #include "proto/convert/model.h"
 #include "proto/convert/status.h"
 #include "server/convert/admin.h"
@@ -47,6 +48,49 @@ absl::StatusOr<std::shared_ptr<const Plan>> FindPlan(const DeploymentStatus& dep
       absl::StrFormat("deployment \"%s\" keeps no plan %d/%d; its plans are in `advisorctl plans`",
                       deployment.deployment.name, position.epoch, position.revision));
 }
+
+// Sends a window as a routing trace, piece by piece, none of it on the engine's thread. Deletes itself when the call is over.
+class WindowReactor final : public grpc::ServerWriteReactor<v1::GetWindowResponse> {
+ public:
+  // Once, unless Finish() is called.
+  void Send(std::shared_ptr<const Traffic> window) {
+    window_ = std::move(window);
+    Proceed(Add(TraceHeader(*window_)));
+  }
+
+  void OnWriteDone(bool ok) override {
+    Proceed(ok ? absl::OkStatus() : absl::CancelledError("the caller is gone"));
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  static constexpr size_t kPieceBytes = 256 << 10;
+
+  absl::Status Add(const absl::StatusOr<std::string>& line) {
+    if (line.ok()) {
+      unsent_ += *line;
+    }
+    return line.status();
+  }
+
+  void Proceed(absl::Status status) {
+    while (status.ok() && unsent_.size() < kPieceBytes && next_ < window_->requests.size()) {
+      status = Add(TraceLine(window_->model, window_->requests[next_++]));
+    }
+    if (!status.ok() || unsent_.empty()) {
+      Finish(ToGrpc(status));
+      return;
+    }
+    piece_.set_trace(unsent_.substr(0, kPieceBytes));
+    unsent_.erase(0, kPieceBytes);
+    StartWrite(&piece_);
+  }
+
+  std::shared_ptr<const Traffic> window_;
+  size_t next_ = 0;  // request
+  std::string unsent_;
+  v1::GetWindowResponse piece_;
+};
 
 absl::Status LoopBusyError() {
   return absl::UnavailableError("the decision loop has too much waiting; try again");
@@ -120,6 +164,22 @@ class AdminService final : public v1::AdminService::CallbackService {
                   });
   }
 
+  grpc::ServerWriteReactor<v1::GetWindowResponse>* GetWindow(
+      CallContext* context, const v1::GetWindowRequest* request) override {
+    auto* reactor = new WindowReactor;
+    Order(
+        *context, {"GetWindow", request->deployment(), ""},
+        [request](CommandId id) { return event::GetWindow{id, request->deployment()}; },
+        [this, reactor](const effect::CommandDone& done) {
+          if (!done.status.ok()) {
+            reactor->Finish(ToGrpc(done.status));
+            return;
+          }
+          context_.readers.Post([reactor, window = done.window] { reactor->Send(window); });
+        });
+    return reactor;
+  }
+
   // ---- Commands
 
   Reactor* SolveNow(CallContext* context, const v1::SolveNowRequest* request,
@@ -189,7 +249,7 @@ class AdminService final : public v1::AdminService::CallbackService {
   };
   static void Audit(const Peer& peer, const Asked& asked, const absl::Status& status) {
     Log(LogLevel::kInfo, asked.deployment,
-        absl::StrFormat("audit: %s asked for %s %s: %s", peer.name(), asked.method, asked.what,
+        absl::StrFormat("audit: %s asked for %s%s%s: %s", peer.name(), asked.method, asked.what.empty() ? "" : " ", asked.what,
                         status.ToString()));
   }
 
@@ -218,34 +278,44 @@ class AdminService final : public v1::AdminService::CallbackService {
     return reactor;
   }
 
+  // Asks the engine on behalf of the caller; `reply` is called exactly once, with a refusal too.
   template <typename MakeEvent>
-  Reactor* Command(CallContext* context, Asked asked, MakeEvent make_event,
-                   std::function<void(const effect::CommandDone&)> fill = nullptr) {
-    Peer peer = PeerOf(*context);
-    if (const absl::Status allowed = Allow(context_.door, peer, Right::kAdmin, asked.deployment);
-        !allowed.ok()) {
-      Audit(peer, asked, allowed);
-      return Finish(context, allowed);
+  void Order(const CallContext& context, Asked asked, MakeEvent make_event, Commands::Reply reply) {
+    Peer peer = PeerOf(context);
+    effect::CommandDone refused;
+    refused.status = Allow(context_.door, peer, Right::kAdmin, asked.deployment);
+    if (!refused.status.ok()) {
+      Audit(peer, asked, refused.status);
+      return reply(refused);
     }
     if (context_.draining) {
-      return Finish(context, DrainingError());
+      refused.status = DrainingError();
+      return reply(refused);
     }
-    Reactor* reactor = context->DefaultReactor();
     const CommandId id =
-        context_.commands.Add([reactor, peer = std::move(peer), asked = std::move(asked),
-                               fill = std::move(fill)](const effect::CommandDone& done) {
+        context_.commands.Add([peer = std::move(peer), asked = std::move(asked),
+                               reply = std::move(reply)](const effect::CommandDone& done) {
           Audit(peer, asked, done.status);
-          if (done.status.ok() && fill) {
-            fill(done);
-          }
-          reactor->Finish(ToGrpc(done.status));
+          reply(done);
         });
     if (!context_.loop.Post(make_event(id))) {
-      effect::CommandDone refused;
       refused.id = id;
       refused.status = LoopBusyError();
       context_.commands.Done(refused);
     }
+  }
+
+  template <typename MakeEvent>
+  Reactor* Command(CallContext* context, Asked asked, MakeEvent make_event,
+                   std::function<void(const effect::CommandDone&)> fill = nullptr) {
+    Reactor* reactor = context->DefaultReactor();
+    Order(*context, std::move(asked), make_event,
+          [reactor, fill = std::move(fill)](const effect::CommandDone& done) {
+            if (done.status.ok() && fill) {
+              fill(done);
+            }
+            reactor->Finish(ToGrpc(done.status));
+          });
     return reactor;
   }
 

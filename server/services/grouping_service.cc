@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "advisor/v1/grouping.grpc.pb.h"
 #include "core/base/status_macros.h"
+#include "core/model/request_id.h"
 #include "proto/convert/limits.h"
 #include "proto/convert/little_endian.h"
 #include "proto/convert/model.h"

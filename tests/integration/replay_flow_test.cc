@@ -155,6 +155,18 @@ TEST_F(ReplayFlowTest, APlanIsAdoptedAndSavesWhatIsMeasured) {
   for (const char* text : {"\nplan 1.", "predicted to save", "ago", "dearest remaining flows"}) {
     EXPECT_THAT("\n" + why, HasSubstr(text));
   }
+  // The live window, without a trace: what it has to give, what the plan does to it, and as a file.
+  EXPECT_THAT(Ctl({"explain"}), HasSubstr("dearest remaining flows"));
+  EXPECT_THAT(Ctl({"explain", "--layer", "0", "--expert", "3"}), HasSubstr("expert 3"));
+  const auto live = nlohmann::json::parse(Ctl({"characterize", "small", "--json"}), nullptr, false);
+  EXPECT_EQ(live["source"], "window of deployment small");
+  EXPECT_EQ(live["domains"].size(), deployment["domains"].size());
+  EXPECT_NEAR(live["tokens"].get<double>(), deployment["window_tokens"].get<double>(), 1);
+  EXPECT_THAT(Ctl({"window", "--out", Path("window.jsonl.gz")}), HasSubstr("which stand for"));
+  Process offline({"advisorctl", "characterize", "--trace", Path("window.jsonl.gz"), "--json"},
+                  Path("offline"));
+  EXPECT_EQ(offline.Wait(60), 0) << offline.err();
+  EXPECT_EQ(nlohmann::json::parse(offline.out(), nullptr, false), live);
   const auto explained = nlohmann::json::parse(Ctl({"explain", "--json"}), nullptr, false);
   EXPECT_FALSE(explained["decisions"].empty());
   EXPECT_EQ(explained["plans"][0]["position"]["epoch"], 1);

@@ -84,7 +84,7 @@ TEST_F(CharacterizeCommandTest, ATraceOfSumsSaysWhatItCannot) {
 }
 
 TEST_F(CharacterizeCommandTest, BadUseAndBadFiles) {
-  EXPECT_EQ(Ctl({"characterize"}).exit_code, 2);
+  EXPECT_EQ(Ctl({"characterize", "chat", "--trace", "x"}).exit_code, 2);
   EXPECT_EQ(Ctl({"characterize", "--trace", "x", "--slices", "0"}).exit_code, 2);
   const ProcessResult missing = Ctl({"characterize", "--trace", folder_.Path("none.jsonl")});
   EXPECT_EQ(missing.exit_code, 1);

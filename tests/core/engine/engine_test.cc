@@ -114,6 +114,26 @@ class EngineTest : public ::testing::Test {
   Rng rng_{7};
 };
 
+TEST_F(EngineTest, TheWindowIsHandedOutAsTraffic) {
+  Start();
+  const auto ask = [&](const std::string& deployment) {
+    daemon_.Step(event::GetWindow{CommandId(1), deployment});
+    return daemon_.commands().back();
+  };
+  EXPECT_THAT(ask("other").status, StatusIs(absl::StatusCode::kNotFound, HasSubstr("other")));
+  EXPECT_THAT(ask(deployment_.name).status,
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("no traffic")));
+  Report(4);
+  const effect::CommandDone done = ask(deployment_.name);
+  ASSERT_TRUE(done.status.ok()) << done.status;
+  double stands_for = 0;
+  for (const Request& request : done.window->requests) {
+    EXPECT_TRUE(Validate(deployment_.model, request).ok());
+    stands_for += request.weight * request.tokens;
+  }
+  EXPECT_NEAR(stands_for, static_cast<double>(daemon_.Status().window_tokens), 1e-6);
+}
+
 TEST_F(EngineTest, FirstPlanIsStagedCommittedAndInForce) {
   Start();
   Report(10);

@@ -51,6 +51,7 @@ Traffic RandomTraffic(int experts, int requests) {
     }
     if (i % 3 == 0) {
       r.arrival_ms = i * 0.1;
+      r.weight = 1 + i / 7.0;
     }
     traffic.requests.push_back(r);
   }
@@ -81,6 +82,7 @@ void ExpectEqual(const Traffic& a, const Traffic& b) {
     EXPECT_EQ(x.experts, y.experts);
     EXPECT_EQ(x.counts, y.counts);
     EXPECT_EQ(x.arrival_ms, y.arrival_ms);
+    EXPECT_EQ(x.weight, y.weight);
   }
 }
 
@@ -94,6 +96,9 @@ TEST(TraceTest, RoundTripsPlainAndCompressedBothWidths) {
       ASSERT_OK_AND_ASSIGN(const Traffic back, ReadTrace(folder.Path(name)));
       ExpectEqual(traffic, back);
     }
+    ASSERT_OK_AND_ASSIGN(const Traffic parsed,
+                         ParseTrace(ReadFile(folder.Path("t.jsonl")), "text"));
+    ExpectEqual(traffic, parsed);
     EXPECT_LT(ReadFile(folder.Path("t.jsonl.gz")).size(), ReadFile(folder.Path("t.jsonl")).size());
   }
 }

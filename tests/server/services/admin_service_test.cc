@@ -5,17 +5,33 @@
 #include <string>
 
 #include "advisor/v1/admin.grpc.pb.h"
+#include "core/base/rng.h"
 #include "core/io/plan_file.h"
+#include "core/io/trace.h"
 #include "gtest/gtest.h"
 #include "tests/server/support/sample_status.h"
 #include "tests/server/support/scripted_machine.h"
 #include "tests/server/support/server_fixture.h"
+#include "tests/support/random_traffic.h"
 
 namespace advisor::server {
 namespace {
 
 using testing::GrpcStatusIs;
 using ::testing::HasSubstr;
+
+// Some 2 MB as text: requests of 1,000 tokens, one of them longer than a piece.
+std::shared_ptr<const Traffic> SampleWindow() {
+  Rng rng(1);
+  Traffic traffic = testing::RandomTraffic(testing::SmallModel(26, 64, 6), 8, 2, &rng);
+  Request& longest = traffic.requests.front();
+  while (longest.tokens < 4000) {
+    longest.experts.insert(longest.experts.end(), longest.experts.begin(), longest.experts.end());
+    longest.tokens *= 2;
+  }
+  longest.weight = 2.5;
+  return std::make_shared<const Traffic>(std::move(traffic));
+}
 
 // Carries out commands on deployment "chat"; a forced solve is never answered.
 Effects React(const Event& event) {
@@ -36,6 +52,10 @@ Effects React(const Event& event) {
   } else if (const auto* frozen = std::get_if<event::SetFrozen>(&event)) {
     done.id = frozen->id;
     deployment = frozen->deployment;
+  } else if (const auto* window = std::get_if<event::GetWindow>(&event)) {
+    done.id = window->id;
+    deployment = window->deployment;
+    done.window = SampleWindow();
   } else if (const auto* rollback = std::get_if<event::Rollback>(&event)) {
     done.id = rollback->id;
     done.position = {2, 9};
@@ -121,6 +141,35 @@ TEST_F(AdminServiceTest, ExplainTellsReasons) {
   ASSERT_EQ(response.decisions_size(), 1);
   EXPECT_EQ(response.decisions(0).reason(), v1::DECISION_REASON_NO_GAIN);
   EXPECT_THAT(response.decisions(0).detail(), HasSubstr("must be 2 %"));
+}
+
+TEST_F(AdminServiceTest, TheWindowIsATraceInPieces) {
+  v1::GetWindowRequest request;
+  request.set_deployment("chat");
+  const auto context = Context();
+  const auto reader = stub_->GetWindow(context.get(), request);
+  std::string text;
+  int pieces = 0;
+  for (v1::GetWindowResponse piece; reader->Read(&piece); ++pieces) {
+    EXPECT_LE(piece.trace().size(), size_t{256} << 10);
+    text += piece.trace();
+  }
+  ASSERT_TRUE(reader->Finish().ok());
+  EXPECT_GT(pieces, 2);
+  ASSERT_OK_AND_ASSIGN(const Traffic window, ParseTrace(text, "answer"));
+  const std::shared_ptr<const Traffic> want = SampleWindow();
+  ASSERT_EQ(window.requests.size(), want->requests.size());
+  for (size_t i = 0; i < want->requests.size(); ++i) {
+    EXPECT_EQ(window.requests[i].experts, want->requests[i].experts);
+    EXPECT_EQ(window.requests[i].weight, want->requests[i].weight);
+  }
+
+  request.set_deployment("x");
+  const auto second = Context();
+  const auto refused = stub_->GetWindow(second.get(), request);
+  v1::GetWindowResponse piece;
+  EXPECT_FALSE(refused->Read(&piece));
+  EXPECT_THAT(refused->Finish(), GrpcStatusIs(grpc::StatusCode::NOT_FOUND, HasSubstr("no such")));
 }
 
 TEST_F(AdminServiceTest, CommandsAnswerWhenTheyAreDone) {
