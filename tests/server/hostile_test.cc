@@ -239,6 +239,15 @@ TEST_F(HostileTest, AConnectionThatNeverBeginsIsCutOff) {
   ExpectHealthy();
 }
 
+// A key frame over all of `steps` steps.
+Frame SumsOfSteps(uint64_t steps) {
+  Frame frame;
+  frame.key_frame = true;
+  frame.seq_first = 1;
+  frame.seq_last = frame.steps = frame.last_step = steps;
+  return frame;
+}
+
 TEST_F(HostileTest, AReporterThatFloodsIsCutDownAndLosesNothing) {
   constexpr uint64_t kFrames = 2000;
   v1::ReportRequest request;
@@ -260,7 +269,7 @@ TEST_F(HostileTest, AReporterThatFloodsIsCutDownAndLosesNothing) {
     }
     EXPECT_TRUE(response.frame_ack().want_key_frame());
     EXPECT_LT(response.frame_ack().acked_seq(), kFrames);
-    request.mutable_frame()->set_key_frame(true);
+    *request.mutable_frame() = ToProto(SumsOfSteps(kFrames));
     for (int i = 0; i < 100 && stream->Write(request); ++i) {
     }
     while (stream->Read(&response)) {
@@ -273,12 +282,7 @@ TEST_F(HostileTest, AReporterThatFloodsIsCutDownAndLosesNothing) {
   const auto context = Context();
   const auto stream = stub_->Report(context.get());
   ASSERT_TRUE(stream->Write(Hello(Report("flood"))) && stream->Read(&response));
-  EXPECT_LT(response.hello_ack().resume_after_seq(), kFrames);
-  Frame key;
-  key.key_frame = true;
-  key.seq_first = 1;
-  key.seq_last = key.steps = key.last_step = kFrames;
-  *request.mutable_frame() = ToProto(std::move(key));
+  *request.mutable_frame() = ToProto(SumsOfSteps(kFrames));
   ASSERT_TRUE(stream->Write(request) && stream->Read(&response));
   EXPECT_EQ(response.frame_ack().acked_seq(), kFrames);
   context->TryCancel();
