@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/engine/engine.h"
+#include "core/session/awake.h"
 #include "proto/convert/limits.h"
 #include "server/access/door.h"
 #include "server/access/tls.h"
@@ -109,7 +110,7 @@ struct Server::Parts {
   std::atomic<bool> draining{false};
   uint64_t damaged_records = 0;
   bool store_serving = true;  // as gRPC health says; of the engine's thread
-  absl::Time last_tick = absl::InfiniteFuture(), awake_since = absl::InfinitePast();  // likewise
+  Awake awake;  // likewise
   StreamIds ids;
   const AccessPolicy policy;
   Admission admission;
@@ -184,11 +185,7 @@ void Server::Parts::OnTick(absl::Time now) {
   }
   // While this daemon did not run it could not see that a write was done.
   const absl::Duration stall = absl::Seconds(config.write_stall_seconds);
-  if (now - last_tick > stall / 5) {
-    awake_since = now;
-  }
-  last_tick = now;
-  if (now - awake_since < stall) {
+  if (now - awake.Tick(now, stall) < stall) {
     return;
   }
   const int ended = publisher.EndStalled(

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/ctl/online_command.h"
 #include "core/io/trace.h"
+#include "nlohmann/json.hpp"
 
 namespace advisor::client {
 namespace {
@@ -18,8 +19,10 @@ absl::Status Window(AdminClient& daemon, const OnlineFlags& flags) {
     stands_for += request.weight * request.tokens;
   }
   if (flags.json) {
-    std::printf("{\"requests\":%zu,\"tokens\":%s,\"stands_for_tokens\":%.0f}\n",
-                window.requests.size(), absl::StrCat(tokens).c_str(), stands_for);
+    const nlohmann::ordered_json out = {{"requests", window.requests.size()},
+                                        {"tokens", tokens},
+                                        {"stands_for_tokens", stands_for}};
+    std::printf("%s\n", out.dump().c_str());
   } else {
     std::printf("%s: %zu requests with %s tokens, which stand for %.0f\n", flags.out.c_str(),
                 window.requests.size(), absl::StrCat(tokens).c_str(), stands_for);

@@ -128,14 +128,10 @@ void Audience::End(SubscriberSession* session, absl::Status status, Turn& turn) 
 
 void Audience::Tick(Turn& turn) {
   const absl::Duration limit = options_.session.received_timeout;
-  // A tick so late means that this side did not run: acknowledgements may lie unread.
-  if (turn.now - last_tick_ > limit / 5) {
-    awake_since_ = turn.now;
-  }
-  last_tick_ = turn.now;
+  const absl::Time awake_since = awake_.Tick(turn.now, limit);
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     SubscriberSession& session = it->second;
-    if (const auto late = session.Overdue(options_.session, turn.now, awake_since_)) {
+    if (const auto late = session.Overdue(options_.session, turn.now, awake_since)) {
       ++journal_.counters.slow_subscribers;
       absl::Status slow = error::SlowConsumer(
           session.id(), late->subject == AckSubject::kPlacement ? "placement" : "grouping",

@@ -10,6 +10,7 @@
 #include "core/engine/options.h"
 #include "core/engine/plan_history.h"
 #include "core/model/deployment.h"
+#include "core/session/awake.h"
 #include "core/session/subscriber_session.h"
 
 namespace advisor {
@@ -64,8 +65,7 @@ class Audience {
   Journal& journal_;
   std::map<std::string, SubscriberSession> sessions_;
   std::map<StreamId, std::string> streams_;
-  absl::Time last_tick_ = absl::InfiniteFuture();
-  absl::Time awake_since_ = absl::InfinitePast();  // running without a break
+  Awake awake_;
 };
 
 }  // namespace advisor

@@ -26,8 +26,6 @@ constexpr double kWorkPerCover = 0.4;
 constexpr double kWorkPerEntry = 0.8;
 constexpr double kWorkPerCandidate = 0.8;
 
-int64_t Over(int64_t load, int64_t limit) { return load > limit ? load - limit : 0; }
-
 // A move with the change of the layer's cost that is expected of it.
 struct Candidate {
   double estimate;
@@ -198,7 +196,6 @@ class Search {
            double(std::max<int64_t>(1, schedule_.work));
   }
   bool Stopped() const { return should_stop_ && should_stop_(); }
-  int GpuOf(int slot) const { return state_.topology().gpu_of(SlotId(slot)).value(); }
   void Estimate();
   void Step(double limit);
   bool Try(const LayerMove& move, double limit);
@@ -246,7 +243,7 @@ void Search::Step(double limit) {
     return;
   }
   const int j = static_cast<int>(rng_.Below(slots_));
-  if (GpuOf(i) == GpuOf(j) || state_.expert_in(i) == state_.expert_in(j)) {
+  if (state_.gpu_of(i) == state_.gpu_of(j) || state_.expert_in(i) == state_.expert_in(j)) {
     return;
   }
   // Inside a node only loads change.
@@ -279,7 +276,7 @@ void Search::Anneal() {
 void Search::LevelInside() {
   for (int i = 0; state_.excess() > 0 && i < slots_; ++i) {
     for (int j = i + 1; j < slots_ && state_.node_of(j) == state_.node_of(i); ++j) {
-      if (GpuOf(i) != GpuOf(j) && state_.expert_in(i) != state_.expert_in(j)) {
+      if (state_.gpu_of(i) != state_.gpu_of(j) && state_.expert_in(i) != state_.expert_in(j)) {
         Try(SwapSlots(state_, i, j), kImproves);
         ++looked_at_;
       }

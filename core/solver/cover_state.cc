@@ -8,44 +8,23 @@
 namespace advisor {
 namespace {
 
-int64_t Over(int64_t load, int64_t limit) { return load > limit ? load - limit : 0; }
-
 int64_t Share(int64_t served, int copies) { return copies == 0 ? 0 : served / copies; }
-
-int64_t Excess(absl::Span<const int64_t> load, absl::Span<const int64_t> limit) {
-  int64_t sum = 0;
-  for (size_t i = 0; i < load.size(); ++i) {
-    sum += Over(load[i], limit[i]);
-  }
-  return sum;
-}
 
 }  // namespace
 
 CoverState::CoverState(const LayerTraffic& traffic, const Topology& topology,
                        const LayerLimits& limits)
-    : traffic_(traffic),
-      topology_(topology),
+    : LayerCopies(traffic.experts, topology),
+      traffic_(traffic),
       limits_(limits),
+      load_limits_(limits, traffic, topology),
       nodes_(topology.node_count()),
       gpus_(topology.gpu_count()),
       sets_(traffic.load_sets) {
-  for (int s = 0; s < topology.slot_count(); ++s) {
-    node_of_slot_.push_back(static_cast<int16_t>(topology.node_of(SlotId(s)).value()));
-    gpu_of_slot_.push_back(static_cast<int16_t>(topology.gpu_of(SlotId(s)).value()));
-  }
   for (int n = 0; n < nodes_; ++n) {
     first_gpu_.push_back(static_cast<int16_t>(topology.first_gpu(NodeId(n)).value()));
   }
   first_gpu_.push_back(static_cast<int16_t>(gpus_));
-  for (int set = 0; set < sets_; ++set) {
-    const double mean = double(traffic.total_demand[set]) / gpus_;
-    for (int n = 0; n < nodes_; ++n) {
-      node_limit_.push_back(
-          static_cast<int64_t>(limits.node_load_cap * mean * topology.gpus_on(NodeId(n))));
-    }
-    gpu_limit_.insert(gpu_limit_.end(), gpus_, static_cast<int64_t>(limits.gpu_load_cap * mean));
-  }
   ListTokens();
   served_change_.assign(size_t(traffic.experts) * sets_ * nodes_, 0);
   cell_listed_.assign(size_t(traffic.experts) * nodes_, 0);
@@ -87,45 +66,13 @@ void CoverState::ListTokens() {
 }
 
 void CoverState::Reset(absl::Span<const int16_t> row, absl::Span<const int16_t> choice) {
-  const size_t experts = traffic_.experts;
-  row_.assign(row.begin(), row.end());
+  ResetCopies(row);
   choice_.assign(choice.begin(), choice.end());
   if (choice.empty()) {
-    choice_.assign(experts * nodes_, kRingOrder);
+    choice_.assign(size_t(traffic_.experts) * nodes_, kRingOrder);
   }
-  holders_.assign(experts, 0);
-  copies_.assign(experts, 0);
-  copies_on_.assign(experts * nodes_, 0);
-  on_gpu_.assign(experts * gpus_, 0);
-  for (size_t s = 0; s < row_.size(); ++s) {
-    const int e = row_[s];
-    if (e != kEmptySlot) {
-      holders_[e] |= uint64_t{1} << node_of_slot_[s];
-      ++copies_[e];
-      ++copies_on_[size_t(e) * nodes_ + node_of_slot_[s]];
-      on_gpu_[size_t(e) * gpus_ + gpu_of_slot_[s]] = 1;
-    }
-  }
-  SetInForce({});
   CoverAll();
   SumLoads();
-}
-
-void CoverState::SetInForce(absl::Span<const int16_t> row) {
-  in_force_.clear();
-  moves_ = 0;
-  if (row.empty()) {
-    return;
-  }
-  in_force_.assign(size_t(traffic_.experts) * gpus_, 0);
-  for (size_t s = 0; s < row.size(); ++s) {
-    if (row[s] != kEmptySlot) {
-      in_force_[size_t(row[s]) * gpus_ + gpu_of_slot_[s]] = 1;
-    }
-  }
-  for (size_t s = 0; s < row_.size(); ++s) {
-    moves_ += row_[s] != kEmptySlot && !in_force_[size_t(row_[s]) * gpus_ + gpu_of_slot_[s]];
-  }
 }
 
 void CoverState::CoverAll() {
@@ -139,7 +86,7 @@ void CoverState::CoverAll() {
     uint64_t* held = &held_[size_t(t) * nodes_];
     uint64_t* by = &by_[size_t(t) * nodes_];
     for (int i = 0; i < top_k; ++i) {
-      for (uint64_t on = holders_[traffic_.Ids(t)[i]]; on != 0; on &= on - 1) {
+      for (uint64_t on = holders(traffic_.Ids(t)[i]); on != 0; on &= on - 1) {
         held[std::countr_zero(on)] |= uint64_t{1} << i;
       }
     }
@@ -183,15 +130,7 @@ int CoverState::Cover(const uint64_t* held, int home, uint64_t* by) const {
 }
 
 int CoverState::ServesSums(int e, int home, uint64_t holders) const {
-  const int chosen = choice_[size_t(home) * traffic_.experts + e];
-  int n = home;
-  if (chosen != kRingOrder && !(holders >> home & 1) && (holders >> chosen & 1)) {
-    n = chosen;
-  }
-  while (!(holders >> n & 1)) {
-    n = (n + 1) % nodes_;
-  }
-  return n;
+  return ServingNode(holders, nodes_, home, choice_[size_t(home) * traffic_.experts + e]);
 }
 
 void CoverState::SumLoads() {
@@ -199,7 +138,7 @@ void CoverState::SumLoads() {
   gpu_load_.assign(size_t(sets_) * gpus_, 0);
   for (int e = 0; e < traffic_.experts; ++e) {
     for (int h = 0; h < nodes_; ++h) {
-      const int n = ServesSums(e, h, holders_[e]);
+      const int n = ServesSums(e, h, holders(e));
       visits_ += n == h ? 0 : traffic_.lone[size_t(e) * nodes_ + h];
       for (int set = 0; set < sets_; ++set) {
         served_[Cell(e, set, n)] += sums_[Cell(e, set, h)];
@@ -210,40 +149,17 @@ void CoverState::SumLoads() {
         const int64_t served = served_[Cell(e, set, n)];
         node_load_[size_t(set) * nodes_ + n] += served;
         for (int g = first_gpu_[n]; g < first_gpu_[n + 1]; ++g) {
-          gpu_load_[size_t(set) * gpus_ + g] +=
-              on_gpu_[size_t(e) * gpus_ + g] ? Share(served, copies_on(e, n)) : 0;
+          gpu_load_[size_t(set) * gpus_ + g] += OnGpu(e, g) ? Share(served, copies_on(e, n)) : 0;
         }
       }
     }
   }
-  excess_ = Excess(node_load_, node_limit_) + Excess(gpu_load_, gpu_limit_);
-}
-
-bool CoverState::Legal(const CopyChange& change) const {
-  const bool keeps_one = change.drop < 0 || change.add >= 0 || copies_[change.expert] > 1;
-  if (change.add < 0) {
-    return keeps_one;
-  }
-  const int gpu = gpu_of_slot_[change.add];
-  const bool leaves_gpu = change.drop >= 0 && gpu_of_slot_[change.drop] == gpu;
-  return keeps_one && (leaves_gpu || !on_gpu_[size_t(change.expert) * gpus_ + gpu]);
-}
-
-int CoverState::MovesDelta(const LayerMove& move) const {
-  int delta = 0;
-  for (int k = 0; k < move.changes && !in_force_.empty(); ++k) {
-    const CopyChange& c = move.change[k];
-    const auto is_new = [&](int slot) {
-      return slot >= 0 && !in_force_[size_t(c.expert) * gpus_ + gpu_of_slot_[slot]];
-    };
-    delta += is_new(c.add) - is_new(c.drop);
-  }
-  return delta;
+  excess_ = Excess(node_load_, load_limits_.node) + Excess(gpu_load_, load_limits_.gpu);
 }
 
 bool CoverState::Evaluate(const LayerMove& move, double limit, double* delta) {
   const int moves = MovesDelta(move);
-  if (moves > 0 && moves_ + moves > limits_.max_moves) {
+  if (moves > 0 && this->moves() + moves > limits_.max_moves) {
     return false;
   }
   Plan(move);
@@ -274,15 +190,9 @@ void CoverState::Plan(const LayerMove& move) {
   cells_.clear();
   for (int k = 0; k < move.changes; ++k) {
     const CopyChange& c = move.change[k];
-    uint64_t next = holders_[c.expert];
-    if (c.drop >= 0 && copies_on(c.expert, node_of_slot_[c.drop]) == 1) {
-      next &= ~(uint64_t{1} << node_of_slot_[c.drop]);
-    }
-    if (c.add >= 0) {
-      next |= uint64_t{1} << node_of_slot_[c.add];
-    }
+    const uint64_t next = HoldersAfter(c);
     next_holders_[k] = next;
-    for (uint64_t flips = next ^ holders_[c.expert]; flips != 0; flips &= flips - 1) {
+    for (uint64_t flips = next ^ holders(c.expert); flips != 0; flips &= flips - 1) {
       toggles_.push_back({k, std::countr_zero(flips)});
     }
   }
@@ -352,8 +262,8 @@ int64_t CoverState::SumsDelta(const LayerMove& move) {
   int64_t delta = 0;
   for (int k = 0; k < move.changes; ++k) {
     const int e = move.change[k].expert;
-    for (int h = 0; next_holders_[k] != holders_[e] && h < nodes_; ++h) {
-      const int old = ServesSums(e, h, holders_[e]), next = ServesSums(e, h, next_holders_[k]);
+    for (int h = 0; next_holders_[k] != holders(e) && h < nodes_; ++h) {
+      const int old = ServesSums(e, h, holders(e)), next = ServesSums(e, h, next_holders_[k]);
       if (old == next) {
         continue;
       }
@@ -397,7 +307,7 @@ int64_t CoverState::StageLoads(const LayerMove& move) {
   for (int k = 0; k < move.changes; ++k) {
     for (int slot : {move.change[k].add, move.change[k].drop}) {
       if (slot >= 0) {
-        StageCell(move.change[k].expert, 0, node_of_slot_[slot], 0);
+        StageCell(move.change[k].expert, 0, node_of(slot), 0);
       }
     }
   }
@@ -409,7 +319,7 @@ int64_t CoverState::StageLoads(const LayerMove& move) {
     }
     StageGpus(move, e, n);
   }
-  return Excess(node_next_, node_limit_) + Excess(gpu_next_, gpu_limit_) - excess_;
+  return Excess(node_next_, load_limits_.node) + Excess(gpu_next_, load_limits_.gpu) - excess_;
 }
 
 // The loads of the GPUs of `node` from expert e.
@@ -418,13 +328,13 @@ void CoverState::StageGpus(const LayerMove& move, int e, int node) {
   for (int k = 0; k < move.changes; ++k) {
     const CopyChange& c = move.change[k];
     if (c.expert == e) {
-      gain = c.add >= 0 && node_of_slot_[c.add] == node ? gpu_of_slot_[c.add] : gain;
-      lose = c.drop >= 0 && node_of_slot_[c.drop] == node ? gpu_of_slot_[c.drop] : lose;
+      gain = c.add >= 0 && node_of(c.add) == node ? gpu_of(c.add) : gain;
+      lose = c.drop >= 0 && node_of(c.drop) == node ? gpu_of(c.drop) : lose;
     }
   }
   const int before = copies_on(e, node), after = before + (gain >= 0) - (lose >= 0);
   for (int g = first_gpu_[node]; g < first_gpu_[node + 1]; ++g) {
-    const bool had = on_gpu_[size_t(e) * gpus_ + g], has = (had && g != lose) || g == gain;
+    const bool had = OnGpu(e, g), has = (had && g != lose) || g == gain;
     for (int set = 0; (had || has) && set < sets_; ++set) {
       const int64_t served = served_[Cell(e, set, node)];
       const int64_t next = served + served_change_[Cell(e, set, node)];
@@ -435,7 +345,6 @@ void CoverState::StageGpus(const LayerMove& move, int e, int node) {
 }
 
 void CoverState::Apply(const LayerMove& move) {
-  moves_ += MovesDelta(move);
   visits_ += visits_delta_;
   excess_ += excess_delta_;
   node_load_.swap(node_next_);
@@ -454,32 +363,14 @@ void CoverState::Apply(const LayerMove& move) {
     std::copy_n(&next_by_[i * nodes_], nodes_, &by_[size_t(changed_[i]) * nodes_]);
     visits_of_[changed_[i]] = next_visits_[i];
   }
-  for (int k = 0; k < move.changes; ++k) {
-    const CopyChange& c = move.change[k];
-    holders_[c.expert] = next_holders_[k];
-    if (c.drop >= 0) {
-      --copies_[c.expert];
-      --copies_on_[size_t(c.expert) * nodes_ + node_of_slot_[c.drop]];
-      on_gpu_[size_t(c.expert) * gpus_ + gpu_of_slot_[c.drop]] = 0;
-      row_[c.drop] = kEmptySlot;
-    }
-  }
-  for (int k = 0; k < move.changes; ++k) {
-    const CopyChange& c = move.change[k];
-    if (c.add >= 0) {
-      ++copies_[c.expert];
-      ++copies_on_[size_t(c.expert) * nodes_ + node_of_slot_[c.add]];
-      on_gpu_[size_t(c.expert) * gpus_ + gpu_of_slot_[c.add]] = 1;
-      row_[c.add] = static_cast<int16_t>(c.expert);
-    }
-  }
+  ApplyCopies(move);
 }
 
 void CoverState::ExportChoice(absl::Span<int16_t> choice) const {
   for (int h = 0; h < nodes_; ++h) {
     for (int e = 0; e < traffic_.experts; ++e) {
       choice[size_t(h) * traffic_.experts + e] =
-          holders_[e] >> h & 1 ? kRingOrder : static_cast<int16_t>(ServesSums(e, h, holders_[e]));
+          holders(e) >> h & 1 ? kRingOrder : static_cast<int16_t>(ServesSums(e, h, holders(e)));
     }
   }
 }

@@ -8,7 +8,8 @@
 #include "absl/types/span.h"
 #include "core/model/placement.h"
 #include "core/model/topology.h"
-#include "core/solver/layer_state.h"
+#include "core/solver/layer_copies.h"
+#include "core/solver/layer_limits.h"
 #include "core/solver/layer_traffic.h"
 
 namespace advisor {
@@ -26,15 +27,13 @@ namespace advisor {
 //   latter as Evaluate() of core/cost covers them, ties included;
 //   visits, loads and excess as in LayerState. Activations known only by sums are served at home,
 //   else by the remote choice given to Reset() where that node holds a copy, else in ring order.
-class CoverState {
+class CoverState final : public LayerCopies {
  public:
   // `traffic` and `topology` must outlive the state. `limits.latency` is ignored.
   CoverState(const LayerTraffic& traffic, const Topology& topology, const LayerLimits& limits);
 
   // Starts from a valid placement row; `choice` as in LayerState::Reset().
   void Reset(absl::Span<const int16_t> row, absl::Span<const int16_t> choice);
-  // The placement that moves are counted against. Unset: moves are free.
-  void SetInForce(absl::Span<const int16_t> row);
   void set_load_price(double price) { limits_.load_price = price; }
 
   // True and `delta` when the move costs less than `limit`. The move must be legal: see Legal().
@@ -42,29 +41,20 @@ class CoverState {
   // Carries out the move that the last Evaluate() returned true for.
   void Apply(const LayerMove& move);
 
-  // No GPU twice, and the expert keeps a copy.
-  bool Legal(const CopyChange& change) const;
-
-  absl::Span<const int16_t> row() const { return row_; }
-  int expert_in(int slot) const { return row_[slot]; }
-  int node_of(int slot) const { return node_of_slot_[slot]; }
-  int copies(int e) const { return copies_[e]; }
-  int copies_on(int e, int node) const { return copies_on_[size_t(e) * nodes_ + node]; }
-  uint64_t holders(int e) const { return holders_[e]; }
   int64_t visits() const { return visits_; }
   int64_t excess() const { return excess_; }
-  int moves() const { return moves_; }
   double load_price() const { return limits_.load_price; }
   double Cost() const {
-    return double(visits_) + limits_.load_price * double(excess_) + limits_.move_price * moves_;
+    return double(visits_) + limits_.load_price * double(excess_) + limits_.move_price * moves();
   }
   int64_t served(int e, int set, int node) const { return served_[Cell(e, set, node)]; }
   int64_t node_load(int set, int node) const { return node_load_[size_t(set) * nodes_ + node]; }
   int64_t gpu_load(int set, int gpu) const { return gpu_load_[size_t(set) * gpus_ + gpu]; }
-  int64_t node_limit(int set, int node) const { return node_limit_[size_t(set) * nodes_ + node]; }
+  int64_t node_limit(int set, int node) const {
+    return load_limits_.node[size_t(set) * nodes_ + node];
+  }
   int64_t covered() const { return covered_; }  // tokens covered so far: what this costs
   const LayerTraffic& traffic() const { return traffic_; }
-  const Topology& topology() const { return topology_; }
 
   // Whole tokens, by index into the traffic.
   absl::Span<const int32_t> tokens() const { return tokens_; }
@@ -97,7 +87,6 @@ class CoverState {
   void SumLoads();
   int Cover(const uint64_t* held, int home, uint64_t* by) const;
   int ServesSums(int e, int home, uint64_t holders) const;
-  int MovesDelta(const LayerMove& move) const;
   void Plan(const LayerMove& move);
   int64_t CoverChosen(const LayerMove& move);
   void CoverChanged(int token, const int* position);
@@ -108,42 +97,33 @@ class CoverState {
   void StageGpus(const LayerMove& move, int e, int node);
 
   const LayerTraffic& traffic_;
-  const Topology& topology_;
   LayerLimits limits_;
+  const LoadLimits load_limits_;
   int nodes_, gpus_, sets_;
 
-  std::vector<int16_t> node_of_slot_, gpu_of_slot_;
-  std::vector<int16_t> first_gpu_;       // [nodes + 1]
-  std::vector<int32_t> tokens_;          // those with weight
-  std::vector<uint8_t> home_;            // [tokens]
-  std::vector<Use> uses_;                // by expert, then token
-  std::vector<int32_t> first_use_;       // [experts + 1]
-  std::vector<int64_t> sums_;            // [experts, load_sets, nodes (home)] demand known by sums
+  std::vector<int16_t> first_gpu_;  // [nodes + 1]
+  std::vector<int32_t> tokens_;     // those with weight
+  std::vector<uint8_t> home_;       // [tokens]
+  std::vector<Use> uses_;           // by expert, then token
+  std::vector<int32_t> first_use_;  // [experts + 1]
+  std::vector<int64_t> sums_;       // [experts, load_sets, nodes (home)] demand known by sums
 
-  std::vector<int16_t> row_;             // [slots]
-  std::vector<int16_t> choice_;          // [nodes (home), experts]
-  std::vector<uint64_t> holders_;        // [experts]
-  std::vector<int16_t> copies_;          // [experts]
-  std::vector<int16_t> copies_on_;       // [experts, nodes]
-  std::vector<uint8_t> on_gpu_;          // [experts, gpus]
-  std::vector<uint8_t> in_force_;        // [experts, gpus], empty: nothing in force
-  std::vector<uint64_t> held_, by_;      // [tokens, nodes]
-  std::vector<uint8_t> visits_of_;       // [tokens]
-  std::vector<int64_t> served_;          // [experts, load_sets, nodes]
-  std::vector<int64_t> node_load_, gpu_load_;    // [load_sets, nodes], [load_sets, gpus]
-  std::vector<int64_t> node_limit_, gpu_limit_;  // the same shapes
+  std::vector<int16_t> choice_;                // [nodes (home), experts]
+  std::vector<uint64_t> held_, by_;            // [tokens, nodes]
+  std::vector<uint8_t> visits_of_;             // [tokens]
+  std::vector<int64_t> served_;                // [experts, load_sets, nodes]
+  std::vector<int64_t> node_load_, gpu_load_;  // [load_sets, nodes], [load_sets, gpus]
   int64_t visits_ = 0, excess_ = 0, covered_ = 0;
-  int moves_ = 0;
 
   // What the last Evaluate() worked out for Apply().
   std::vector<Toggle> toggles_;
   uint64_t next_holders_[2] = {0, 0};
-  std::vector<int32_t> changed_;            // tokens covered anew
+  std::vector<int32_t> changed_;               // tokens covered anew
   std::vector<uint64_t> next_held_, next_by_;  // [changed, nodes]
-  std::vector<uint8_t> next_visits_;        // [changed]
-  std::vector<int64_t> served_change_;      // shape of served_; 0 but for the cells below
-  std::vector<std::pair<int, int>> cells_;  // (expert, node), each once
-  std::vector<uint8_t> cell_listed_;        // [experts, nodes]
+  std::vector<uint8_t> next_visits_;           // [changed]
+  std::vector<int64_t> served_change_;         // shape of served_; 0 but for the cells below
+  std::vector<std::pair<int, int>> cells_;     // (expert, node), each once
+  std::vector<uint8_t> cell_listed_;           // [experts, nodes]
   std::vector<int64_t> node_next_, gpu_next_;  // loads after the move
   int64_t visits_delta_ = 0, excess_delta_ = 0;
 };

@@ -141,7 +141,8 @@ Coactivation CoactivationOf(const TokenPool& pool, int layer) {
   }
   for (int a = 0; a < experts; ++a) {  // pairs were counted on either side of the diagonal
     for (int b = a + 1; b < experts; ++b) {
-      double &ab = out.together[size_t(a) * experts + b], &ba = out.together[size_t(b) * experts + a];
+      double &ab = out.together[size_t(a) * experts + b],
+             &ba = out.together[size_t(b) * experts + a];
       ab = ba = ab + ba;
     }
   }

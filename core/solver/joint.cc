@@ -214,7 +214,7 @@ AnnealSchedule JointSearch::ScheduleOf(From from, int64_t work) const {
   AnnealSchedule schedule = kRepairSchedule;
   if (!Repairs()) {
     const int64_t pairs = int64_t{problem_.topology.slot_count()} * problem_.model.experts;
-    schedule = work < pairs            ? kShortSchedule
+    schedule = work < pairs           ? kShortSchedule
                : from == From::kDraft ? kWarmSchedule
                                       : kFreshSchedule;
     const double expert = double(problem_.model.top_k) / problem_.model.experts;
@@ -298,9 +298,8 @@ void JointSearch::Place(Draft& draft, absl::Span<const int> layers, double share
 void JointSearch::Cover(Draft& draft) {
   const Rng rng = rng_.Fork(++placements_);
   std::vector<int64_t> iterations(all_layers_.size());
-  parallel_.Run(problem_.model.moe_layers, [&](int i) {
-    iterations[i] = CoverLayer(draft, LayerId(i), rng.Fork(i));
-  });
+  parallel_.Run(problem_.model.moe_layers,
+                [&](int i) { iterations[i] = CoverLayer(draft, LayerId(i), rng.Fork(i)); });
   iterations_ += std::accumulate(iterations.begin(), iterations.end(), int64_t{0});
 }
 
@@ -367,8 +366,8 @@ Draft JointSearch::BestStart(const Draft& first) {
   return Stopped() ? first : best;
 }
 
-// Places and re-homes all layers in turn; the last placement gets a full share of the work. A repair
-// is homed by the plan in force and stays near it: a round more brings it nothing.
+// Places and re-homes all layers in turn; the last placement gets a full share of the work. A
+// repair is homed by the plan in force and stays near it: a round more brings it nothing.
 Draft JointSearch::Search(Draft draft) {
   const int rounds = Repairs() ? 0 : budget_.rounds;
   for (int round = 0; round < rounds && !Stopped(); ++round) {

@@ -6,36 +6,13 @@
 #include "core/solver/token_bits.h"
 
 namespace advisor {
-namespace {
-
-int64_t Over(int64_t load, int64_t limit) { return load > limit ? load - limit : 0; }
-
-}  // namespace
-
-bool LayerState::Legal(const CopyChange& change) const {
-  const bool keeps_one = change.drop < 0 || change.add >= 0 || copies_[change.expert] > 1;
-  if (change.add < 0) {
-    return keeps_one;
-  }
-  const int gpu = gpu_of_slot_[change.add];
-  const bool leaves_gpu = change.drop >= 0 && gpu_of_slot_[change.drop] == gpu;
-  return keeps_one && (leaves_gpu || !OnGpu(change.expert, gpu));
-}
-
 int64_t LayerState::PlanServe(const CopyChange& change, Outcome& out) const {
   const int e = change.expert;
-  const int16_t* on = &copies_on_[size_t(e) * nodes_];
-  out.holders = holders_[e];
-  if (change.drop >= 0 && on[node_of_slot_[change.drop]] == 1) {
-    out.holders &= ~(uint64_t{1} << node_of_slot_[change.drop]);
-  }
-  if (change.add >= 0) {
-    out.holders |= uint64_t{1} << node_of_slot_[change.add];
-  }
+  out.holders = HoldersAfter(change);
   int64_t delta = 0;
   for (int h = 0; h < nodes_; ++h) {
     const int old = serve(e, h);
-    if (out.holders == holders_[e]) {
+    if (out.holders == holders(e)) {
       out.serve[h] = static_cast<int16_t>(old);
       continue;
     }
@@ -126,27 +103,25 @@ void LayerState::StageLoads(const CopyChange& change, const Outcome& out, int se
   const int e = change.expert;
   const int64_t* old_served = &served_[(size_t(e) * sets_ + set) * nodes_];
   const int64_t* new_served = &out.served[size_t(set) * nodes_];
-  const int16_t* on = &copies_on_[size_t(e) * nodes_];
-  for (uint64_t left = holders_[e] | out.holders; left != 0; left &= left - 1) {
+  for (uint64_t left = holders(e) | out.holders; left != 0; left &= left - 1) {
     const int n = std::countr_zero(left);
     node_staged_[n] += new_served[n] - old_served[n];
     touched_nodes_.push_back(n);
   }
-  const int add_node = change.add >= 0 ? node_of_slot_[change.add] : -1;
-  const int drop_node = change.drop >= 0 ? node_of_slot_[change.drop] : -1;
+  const int add_node = change.add >= 0 ? node_of(change.add) : -1;
+  const int drop_node = change.drop >= 0 ? node_of(change.drop) : -1;
   const auto share_after = [&](int n) {
-    return Share(new_served[n], on[n] + (n == add_node) - (n == drop_node));
+    return Share(new_served[n], copies_on(e, n) + (n == add_node) - (n == drop_node));
   };
-  for (int i = 0; i < copies_[e]; ++i) {
-    const int slot = slots_of_[size_t(e) * gpus_ + i];
-    const int n = node_of_slot_[slot];
-    gpu_staged_[gpu_of_slot_[slot]] +=
-        (slot == change.drop ? 0 : share_after(n)) - Share(old_served[n], on[n]);
-    touched_gpus_.push_back(gpu_of_slot_[slot]);
+  for (const int slot : slots_of(e)) {
+    const int n = node_of(slot);
+    gpu_staged_[gpu_of(slot)] +=
+        (slot == change.drop ? 0 : share_after(n)) - Share(old_served[n], copies_on(e, n));
+    touched_gpus_.push_back(gpu_of(slot));
   }
   if (change.add >= 0) {
-    gpu_staged_[gpu_of_slot_[change.add]] += share_after(add_node);
-    touched_gpus_.push_back(gpu_of_slot_[change.add]);
+    gpu_staged_[gpu_of(change.add)] += share_after(add_node);
+    touched_gpus_.push_back(gpu_of(change.add));
   }
 }
 
@@ -170,8 +145,8 @@ int64_t LayerState::SettleStaged(int set, bool keep) {
   };
   // A second mention must compare against what the first one left, so changes are settled before
   // the next is read.
-  settle(touched_nodes_, node_staged_, node_load_, node_limit_, size_t(set) * nodes_);
-  settle(touched_gpus_, gpu_staged_, gpu_load_, gpu_limit_, size_t(set) * gpus_);
+  settle(touched_nodes_, node_staged_, node_load_, load_limits_.node, size_t(set) * nodes_);
+  settle(touched_gpus_, gpu_staged_, gpu_load_, load_limits_.gpu, size_t(set) * gpus_);
   return delta;
 }
 
@@ -186,25 +161,10 @@ int64_t LayerState::ExcessDelta(const LayerMove& move) {
   return delta;
 }
 
-int LayerState::MovesDelta(const LayerMove& move) const {
-  if (in_force_.empty()) {
-    return 0;
-  }
-  int delta = 0;
-  for (int k = 0; k < move.changes; ++k) {
-    const CopyChange& c = move.change[k];
-    const auto is_new = [&](int slot) {
-      return slot >= 0 && !in_force_[size_t(c.expert) * gpus_ + gpu_of_slot_[slot]];
-    };
-    delta += is_new(c.add) - is_new(c.drop);
-  }
-  return delta;
-}
-
 bool LayerState::Evaluate(const LayerMove& move, double limit, double* delta) {
   NeedTables();
   const int moves = MovesDelta(move);
-  if (moves > 0 && moves_ + moves > limits_.max_moves) {
+  if (moves > 0 && this->moves() + moves > limits_.max_moves) {
     return false;
   }
   if (latency_.has_value()) {
@@ -263,7 +223,6 @@ void LayerState::Apply(const LayerMove& move) {
   if (latency_.has_value()) {
     latency_->Keep();
   }
-  moves_ += MovesDelta(move);
   for (int set = 0; set < sets_; ++set) {
     for (int k = 0; k < move.changes; ++k) {
       StageLoads(move.change[k], outcome_[k], set);
@@ -279,25 +238,8 @@ void LayerState::Apply(const LayerMove& move) {
       }
     }
     std::copy(out.served.begin(), out.served.end(), &served_[size_t(c.expert) * sets_ * nodes_]);
-    holders_[c.expert] = out.holders;
-    int16_t* slots = &slots_of_[size_t(c.expert) * gpus_];
-    if (c.drop >= 0) {
-      *std::find(slots, slots + copies_[c.expert], c.drop) = slots[copies_[c.expert] - 1];
-      --copies_[c.expert];
-      --copies_on_[size_t(c.expert) * nodes_ + node_of_slot_[c.drop]];
-      on_gpu_[size_t(c.expert) * gpus_ + gpu_of_slot_[c.drop]] = 0;
-      row_[c.drop] = kEmptySlot;
-    }
   }
-  for (int k = 0; k < move.changes; ++k) {
-    const CopyChange& c = move.change[k];
-    if (c.add >= 0) {
-      slots_of_[size_t(c.expert) * gpus_ + copies_[c.expert]++] = static_cast<int16_t>(c.add);
-      ++copies_on_[size_t(c.expert) * nodes_ + node_of_slot_[c.add]];
-      on_gpu_[size_t(c.expert) * gpus_ + gpu_of_slot_[c.add]] = 1;
-      row_[c.add] = static_cast<int16_t>(c.expert);
-    }
-  }
+  ApplyCopies(move);
 }
 
 bool LayerState::EvaluateChoice(int expert, int home, int node, double limit, double* delta) {
@@ -306,7 +248,7 @@ bool LayerState::EvaluateChoice(int expert, int home, int node, double limit, do
     return false;
   }
   Outcome& out = outcome_[0];
-  out.holders = holders_[expert];
+  out.holders = holders(expert);
   std::copy_n(&serve_[size_t(expert) * nodes_], nodes_, out.serve.begin());
   out.serve[home] = static_cast<int16_t>(node);
   PlanServed(expert, out);

@@ -9,37 +9,12 @@
 #include "core/model/ids.h"
 #include "core/model/placement.h"
 #include "core/model/topology.h"
+#include "core/solver/layer_copies.h"
 #include "core/solver/layer_latency.h"
+#include "core/solver/layer_limits.h"
 #include "core/solver/layer_traffic.h"
 
 namespace advisor {
-
-// One expert gains a copy, loses one, or both. Slots; -1: none.
-struct CopyChange {
-  int expert = -1;
-  int add = -1;
-  int drop = -1;
-};
-
-// What one step of the search does to a layer: at most two experts change, so that slots can be
-// swapped.
-struct LayerMove {
-  CopyChange change[2];
-  int changes = 0;
-};
-
-// What a layer must not exceed, and what exceeding costs beside a remote visit.
-struct LayerLimits {
-  double node_load_cap = 1.10;  // served activations per GPU of a node, over the mean
-  double gpu_load_cap = 1.15;   // served activations of a GPU, over the mean
-  // Remote visits that one activation above a cap is worth. The search raises it.
-  double load_price = 1;
-  // Remote visits, in token weight, that one slot receiving an expert new to its GPU is worth.
-  double move_price = 0;
-  int max_moves = 1 << 30;  // slots that may receive an expert new to their GPU
-  // Set: modelled time takes the place of visits in what a layer costs.
-  std::optional<LatencyWeights> latency;
-};
 
 // One layer under search: who holds what, who serves whom, and what changing that would cost.
 //
@@ -57,7 +32,7 @@ struct LayerLimits {
 //   > 0}|; served(e, set, n) = demand for e of the homes that n serves; a node's load is the sum
 //   over e; a GPU's is the sum over its experts of served / copies on the node. All of them
 //   integers, so that nothing drifts.
-class LayerState {
+class LayerState final : public LayerCopies {
  public:
   // `traffic` and `topology` must outlive the state.
   LayerState(const LayerTraffic& traffic, const Topology& topology, const LayerLimits& limits);
@@ -65,8 +40,6 @@ class LayerState {
   // Starts from a valid placement row; `choice` [nodes, experts] as in RemoteChoice, or empty: ring
   // order.
   void Reset(absl::Span<const int16_t> row, absl::Span<const int16_t> choice);
-  // The placement that moves are counted against. Unset: moves are free.
-  void SetInForce(absl::Span<const int16_t> row);
   void set_load_price(double price) { limits_.load_price = price; }
 
   // True and `delta` (visits in token weight or what LayerLatency makes of them, plus priced excess
@@ -78,25 +51,12 @@ class LayerState {
   bool EvaluateChoice(int expert, int home, int node, double limit, double* delta);
   void ApplyChoice(int expert, int home, int node);
 
-  // Slots that the move makes receive an expert new to their GPU, less those that it makes give one
-  // back.
-  int MovesDelta(const LayerMove& move) const;
-
-  // No GPU twice, and the expert keeps a copy.
-  bool Legal(const CopyChange& change) const;
-
-  absl::Span<const int16_t> row() const { return row_; }
-  int expert_in(int slot) const { return row_[slot]; }
-  uint64_t holders(int e) const { return holders_[e]; }
-  int copies(int e) const { return copies_[e]; }
-  bool OnGpu(int e, int gpu) const { return on_gpu_[size_t(e) * gpus_ + gpu]; }
   int serve(int e, int home) const { return serve_[size_t(e) * nodes_ + home]; }
   int64_t visits() const { return visits_; }
   int64_t excess() const { return excess_; }
-  int moves() const { return moves_; }
   double Cost() const {
     const double traffic = latency_.has_value() ? latency_->value() : double(visits_);
-    return traffic + limits_.load_price * double(excess_) + limits_.move_price * moves_;
+    return traffic + limits_.load_price * double(excess_) + limits_.move_price * moves();
   }
   int64_t gain(int e, int home, int node) const {
     NeedTables();
@@ -106,22 +66,22 @@ class LayerState {
   int64_t gpu_load(int set, int gpu) const { return gpu_load_[size_t(set) * gpus_ + gpu]; }
   // What the copy in `slot` serves.
   int64_t slot_load(int set, int slot) const {
-    const int e = row_[slot], n = node_of_slot_[slot];
-    return e == kEmptySlot ? 0
-                           : Share(served_[(size_t(e) * sets_ + set) * nodes_ + n],
-                                   copies_on_[size_t(e) * nodes_ + n]);
+    const int e = expert_in(slot), n = node_of(slot);
+    return e == kEmptySlot
+               ? 0
+               : Share(served_[(size_t(e) * sets_ + set) * nodes_ + n], copies_on(e, n));
   }
-  int copies_on(int e, int node) const { return copies_on_[size_t(e) * nodes_ + node]; }
   // What a copy of e on `node` would serve with `more` copies beside it there.
   int64_t share_with(int set, int e, int node, int more) const {
     return Share(served_[(size_t(e) * sets_ + set) * nodes_ + node], copies_on(e, node) + more);
   }
   double load_price() const { return limits_.load_price; }
-  int64_t node_limit(int set, int node) const { return node_limit_[size_t(set) * nodes_ + node]; }
-  int64_t gpu_limit(int set, int gpu) const { return gpu_limit_[size_t(set) * gpus_ + gpu]; }
+  int64_t node_limit(int set, int node) const {
+    return load_limits_.node[size_t(set) * nodes_ + node];
+  }
+  int64_t gpu_limit(int set, int gpu) const { return load_limits_.gpu[size_t(set) * gpus_ + gpu]; }
   int64_t touched() const { return touched_; }  // tokens updated so far: what Apply costs
   const LayerTraffic& traffic() const { return traffic_; }
-  const Topology& topology() const { return topology_; }
 
   // [nodes, experts]: the node that serves each expert, kRingOrder where the home holds it.
   void ExportChoice(absl::Span<int16_t> choice) const;
@@ -134,7 +94,6 @@ class LayerState {
     std::vector<int64_t> served;  // [load_sets, nodes]
   };
 
-  void SetLimits();
   void SumVisits();
   // The tables are most of what a Reset() would cost, and a layer that is only priced, as one of
   // several starts, needs none.
@@ -167,28 +126,18 @@ class LayerState {
   }
 
   const LayerTraffic& traffic_;
-  const Topology& topology_;
   LayerLimits limits_;
+  const LoadLimits load_limits_;
   int nodes_, gpus_, sets_;
 
-  std::vector<int16_t> node_of_slot_, gpu_of_slot_;
-  std::vector<int16_t> row_;                   // [slots]
-  std::vector<uint64_t> holders_;              // [experts]
-  std::vector<int16_t> copies_;                // [experts]
-  std::vector<int16_t> slots_of_;              // [experts, gpus] the first copies_[e] are its slots
-  std::vector<int16_t> copies_on_;             // [experts, nodes]
-  std::vector<uint8_t> on_gpu_;                // [experts, gpus]
-  std::vector<uint8_t> in_force_;              // [experts, gpus], empty: nothing in force
-  std::vector<int16_t> serve_;                 // [experts, nodes (home)]
-  mutable std::vector<uint8_t> count_;         // [tokens, nodes]; see NeedTables()
-  mutable std::vector<int32_t> gain_;          // [experts, nodes (home), nodes]; the same
+  std::vector<int16_t> serve_;          // [experts, nodes (home)]
+  mutable std::vector<uint8_t> count_;  // [tokens, nodes]; see NeedTables()
+  mutable std::vector<int32_t> gain_;   // [experts, nodes (home), nodes]; the same
   mutable bool tables_known_ = false;
   std::vector<int64_t> served_;                // [experts, load_sets, nodes]
   std::vector<int64_t> node_load_, gpu_load_;  // [load_sets, nodes], [load_sets, gpus]
-  std::vector<int64_t> node_limit_, gpu_limit_;  // the same shapes
   std::vector<int64_t> messages_;  // [nodes (home), nodes] visits; only for latency_'s start
   int64_t visits_ = 0, excess_ = 0, touched_ = 0;
-  int moves_ = 0;
 
   // Objective latency. What the last Evaluate() saw stays staged in it for Apply().
   std::optional<LayerLatency> latency_;

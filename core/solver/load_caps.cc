@@ -11,8 +11,8 @@ namespace {
 // Serving both phases, the share of linear's own load above the mean that joint may have: loads on
 // requests not seen come out higher than on those searched over, and must not end above linear's.
 constexpr double kShareOfLinearExcess = 0.4;
-// Where linear is level already, a cap below this costs more saving than it guards; at 1.08 loads on the
-// real traces end above linear's.
+// Where linear is level already, a cap below this costs more saving than it guards; at 1.08 loads
+// on the real traces end above linear's.
 constexpr double kTightestCap = 1.07;
 
 }  // namespace

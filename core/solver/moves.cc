@@ -99,7 +99,8 @@ Placement CarryOver(const Topology& from, const Topology& to, const Placement& p
 void KeepSlots(const Topology& topology, const Placement& in_force, Placement& placement) {
   for (int l = 0; l < placement.layers(); ++l) {
     for (int g = 0; g < topology.gpu_count(); ++g) {
-      const size_t first = topology.first_slot(GpuId(g)).value(), slots = topology.slots_on(GpuId(g));
+      const size_t first = topology.first_slot(GpuId(g)).value(),
+                   slots = topology.slots_on(GpuId(g));
       KeepSlotsOfGpu(in_force.row(LayerId(l)).subspan(first, slots),
                      placement.row(LayerId(l)).subspan(first, slots));
     }

@@ -22,8 +22,8 @@ Placement CarryOver(const Topology& from, const Topology& to, const Placement& p
 // placement, with which they start.
 std::vector<Move> MovesFrom(const Plan* previous, const Plan& plan);
 
-// Orders the slots inside every GPU: experts that were on it already keep their slot, the others fill
-// the free ones in order. Same shapes.
+// Orders the slots inside every GPU: experts that were on it already keep their slot, the others
+// fill the free ones in order. Same shapes.
 void KeepSlots(const Topology& topology, const Placement& in_force, Placement& placement);
 
 }  // namespace advisor

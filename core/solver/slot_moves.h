@@ -2,15 +2,12 @@
 #define ADVISOR_CORE_SOLVER_SLOT_MOVES_H_
 
 #include "core/model/placement.h"
-#include "core/solver/layer_state.h"
+#include "core/solver/layer_copies.h"
 
 namespace advisor {
 
-// Moves of one layer: State is LayerState or CoverState.
-
 // Swaps the contents of two slots; either may be empty.
-template <typename State>
-LayerMove SwapSlots(const State& state, int i, int j) {
+inline LayerMove SwapSlots(const LayerCopies& state, int i, int j) {
   LayerMove move;
   const int a = state.expert_in(i), b = state.expert_in(j);
   if (a != kEmptySlot) {
@@ -23,8 +20,7 @@ LayerMove SwapSlots(const State& state, int i, int j) {
 }
 
 // Puts a copy of `expert` into slot i in place of what it holds.
-template <typename State>
-LayerMove ReplaceCopy(const State& state, int i, int expert) {
+inline LayerMove ReplaceCopy(const LayerCopies& state, int i, int expert) {
   LayerMove move;
   move.change[move.changes++] = {expert, i, -1};
   if (state.expert_in(i) != kEmptySlot) {
@@ -34,14 +30,12 @@ LayerMove ReplaceCopy(const State& state, int i, int expert) {
 }
 
 // Empty, or a copy that is not the last.
-template <typename State>
-bool IsSpare(const State& state, int slot) {
+inline bool IsSpare(const LayerCopies& state, int slot) {
   const int e = state.expert_in(slot);
   return e == kEmptySlot || state.copies(e) > 1;
 }
 
-template <typename State>
-bool IsLegal(const State& state, const LayerMove& move) {
+inline bool IsLegal(const LayerCopies& state, const LayerMove& move) {
   for (int k = 0; k < move.changes; ++k) {
     if (!state.Legal(move.change[k])) {
       return false;

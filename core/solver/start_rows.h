@@ -16,9 +16,9 @@ namespace advisor {
 // - clusters of experts chosen together (ClusterExperts), and
 // - where routing is group-limited, consecutive experts, which are whole groups: a token that may
 //   use few groups pays for every group that is torn apart.
-// Which kind that is changes little with homes, and pricing them all costs as much as a short search:
-// what a layer's first homes decide holds for the later ones. Different layers may be asked for at
-// once.
+// Which kind that is changes little with homes, and pricing them all costs as much as a short
+// search: what a layer's first homes decide holds for the later ones. Different layers may be asked
+// for at once.
 class StartRows {
  public:
   // `pool` and `topology` must outlive this.

@@ -49,7 +49,8 @@ absl::StatusOr<std::shared_ptr<const Plan>> FindPlan(const DeploymentStatus& dep
                       deployment.deployment.name, position.epoch, position.revision));
 }
 
-// Sends a window as a routing trace, piece by piece, none of it on the engine's thread. Deletes itself when the call is over.
+// Sends a window as a routing trace, piece by piece, none of it on the engine's thread. Deletes
+// itself when the call is over.
 class WindowReactor final : public grpc::ServerWriteReactor<v1::GetWindowResponse> {
  public:
   // Once, unless Finish() is called.
@@ -169,7 +170,9 @@ class AdminService final : public v1::AdminService::CallbackService {
     auto* reactor = new WindowReactor;
     Order(
         *context, {"GetWindow", request->deployment(), ""},
-        [request](CommandId id) { return event::GetWindow{id, request->deployment()}; },
+        [request](CommandId id) {
+          return event::GetWindow{id, request->deployment()};
+        },
         [this, reactor](const effect::CommandDone& done) {
           if (!done.status.ok()) {
             reactor->Finish(ToGrpc(done.status));
@@ -249,8 +252,8 @@ class AdminService final : public v1::AdminService::CallbackService {
   };
   static void Audit(const Peer& peer, const Asked& asked, const absl::Status& status) {
     Log(LogLevel::kInfo, asked.deployment,
-        absl::StrFormat("audit: %s asked for %s%s%s: %s", peer.name(), asked.method, asked.what.empty() ? "" : " ", asked.what,
-                        status.ToString()));
+        absl::StrFormat("audit: %s asked for %s%s%s: %s", peer.name(), asked.method,
+                        asked.what.empty() ? "" : " ", asked.what, status.ToString()));
   }
 
   template <typename Fill>

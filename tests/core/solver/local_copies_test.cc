@@ -43,8 +43,9 @@ class LocalCopiesTest : public ::testing::Test {
 };
 
 TEST_F(LocalCopiesTest, WithoutSpareSlotsNothingIsAdded) {
-  EXPECT_THAT(AddLocalCopies(GatherLayer(pool_, 0, homes_, 2), first_node_, *Topology::Uniform(2, 1, 3), 2),
-              ElementsAre(1, 1, 1, 2, 2, 2));
+  EXPECT_THAT(
+      AddLocalCopies(GatherLayer(pool_, 0, homes_, 2), first_node_, *Topology::Uniform(2, 1, 3), 2),
+      ElementsAre(1, 1, 1, 2, 2, 2));
 }
 
 TEST_F(LocalCopiesTest, TheFirstCopyIsWhatCausesMostVisits) {
@@ -64,15 +65,16 @@ TEST_F(LocalCopiesTest, TheFirstCopyIsWhatCausesMostVisits) {
 }
 
 TEST_F(LocalCopiesTest, EnoughSlotsBringEverythingHome) {
-  EXPECT_THAT(AddLocalCopies(GatherLayer(pool_, 0, homes_, 2), first_node_, *Topology::Uniform(2, 2, 3), 2),
-              ElementsAre(3, 3, 3, 3, 3, 3));
+  EXPECT_THAT(
+      AddLocalCopies(GatherLayer(pool_, 0, homes_, 2), first_node_, *Topology::Uniform(2, 2, 3), 2),
+      ElementsAre(3, 3, 3, 3, 3, 3));
 }
 
 TEST_F(LocalCopiesTest, CopiesAreNoReasonToPassTheCap) {
   // Everyone lives on node 0: each copy there adds to its load.
   const std::vector<NodeId> crowded(12, NodeId(0));
-  const std::vector<uint64_t> holders =
-      AddLocalCopies(GatherLayer(pool_, 0, crowded, 2), first_node_, *Topology::Uniform(2, 1, 6), 1.3);
+  const std::vector<uint64_t> holders = AddLocalCopies(
+      GatherLayer(pool_, 0, crowded, 2), first_node_, *Topology::Uniform(2, 1, 6), 1.3);
   double load = 0, total = 0;
   for (int e = 0; e < 6; ++e) {
     for (const PooledToken& t : pool_.tokens) {
