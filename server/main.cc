@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "core/io/atomic_file.h"
 #include "server/config.h"
 #include "server/observe/log.h"
@@ -34,6 +35,10 @@ void KeepFreedMemory() {
   mallopt(M_TRIM_THRESHOLD, INT_MAX);
   mallopt(M_TOP_PAD, 64 << 20);
 }
+
+// Debian builds abseil with its detection of deadlocks: a graph of all locks held, updated at every
+// lock that gRPC takes.
+void TrustLocks() { absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore); }
 
 void LogGrpc(gpr_log_func_args* args) {
   Log(LogLevel::kDebug, "", absl::StrCat("grpc: ", args->message));
@@ -156,5 +161,6 @@ int Main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   advisor::server::KeepFreedMemory();
+  advisor::server::TrustLocks();
   return advisor::server::Main(argc, argv);
 }

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <string>
 
+#include "absl/synchronization/mutex.h"
 #include "client/agent/agent.h"
 #include "client/agent/log.h"
 #include "client/agent/metrics.h"
@@ -28,6 +29,10 @@ void TuneMalloc() {
   mallopt(M_TOP_PAD, 4 << 20);
   mallopt(M_ARENA_MAX, 2);
 }
+
+// Debian builds abseil with its detection of deadlocks: a graph of all locks held, updated at every
+// lock that gRPC takes.
+void TrustLocks() { absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore); }
 
 // gRPC's own lines are for its developers; what an operator needs is in our errors.
 void LogGrpc(gpr_log_func_args* args) { spdlog::debug("grpc: {}", args->message); }
@@ -113,6 +118,7 @@ int Run(const Flags& flags, sigset_t* stop_signals) {
 
 int main(int argc, char** argv) {
   advisor::client::TuneMalloc();
+  advisor::client::TrustLocks();
   // Blocked in every thread that starts from here on, so that only sigwait() sees them.
   sigset_t stop_signals;
   sigemptyset(&stop_signals);
