@@ -63,6 +63,9 @@ void EngineLoop::Start() {
 }
 
 bool EngineLoop::Post(Event event) {
+  if (std::holds_alternative<event::ReporterFrame>(event) && StepAtOnce(event)) {
+    return true;
+  }
   const Admission admission = AdmissionOf(event);
   return mailbox_.Push(admission.lane, admission.bytes, std::move(event));
 }
@@ -92,25 +95,38 @@ void EngineLoop::Stop() {
   }
 }
 
+// What waits came before: with the engine in hand and an empty mailbox, nothing is overtaken.
+bool EngineLoop::StepAtOnce(Event& event) {
+  if (loop_waits_ || !engine_free_.try_acquire()) {
+    return false;
+  }
+  const bool first = mailbox_.IsIdle();
+  if (first) {
+    Step(std::move(event), clock_.Now());
+  }
+  engine_free_.release();
+  return first;
+}
+
+void EngineLoop::Step(Event event, absl::Time now) {
+  for (Effect& effect : machine_.step(std::move(event), now)) {
+    carry_out_(std::move(effect));
+  }
+}
+
 void EngineLoop::Run() {
   const auto tick = absl::ToChronoNanoseconds(options_.tick);
   auto next_tick = std::chrono::steady_clock::now() + tick;
-  // One time for all that was taken out of the mailbox at once, and for the tick after it: what
-  // came later is not known yet, and must not be judged as if it had not come.
-  absl::Time now;
-  const auto step = [&](Event event) {
-    for (Effect& effect : machine_.step(std::move(event), now)) {
-      carry_out_(std::move(effect));
-    }
-  };
   std::vector<Task> tasks;
-  while (mailbox_.Pop(next_tick, &tasks)) {
-    now = clock_.Now();
+  while (mailbox_.Take(&tasks)) {
+    // One time for all that was taken out of the mailbox at once, and for the tick after it: what
+    // came later is not known yet, and must not be judged as if it had not come.
+    const absl::Time now = clock_.Now();
     std::shared_ptr<const EngineStatus> status;  // shared by the queries between two events
     for (Task& task : tasks) {
       if (auto* event = std::get_if<Event>(&task)) {
         status.reset();
-        step(std::move(*event));
+        Step(std::move(*event), now);
       } else {
         if (status == nullptr) {
           status = std::make_shared<const EngineStatus>(machine_.status());
@@ -119,10 +135,15 @@ void EngineLoop::Run() {
       }
     }
     if (std::chrono::steady_clock::now() >= next_tick) {
-      step(event::Tick{});
+      Step(event::Tick{}, now);
       on_tick_(now);
       next_tick = std::chrono::steady_clock::now() + tick;
     }
+    engine_free_.release();
+    mailbox_.Wait(next_tick);
+    loop_waits_ = true;
+    engine_free_.acquire();
+    loop_waits_ = false;
   }
 }
 

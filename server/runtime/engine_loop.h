@@ -2,9 +2,11 @@
 #define ADVISOR_SERVER_RUNTIME_ENGINE_LOOP_H_
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <semaphore>
 #include <thread>
 #include <variant>
 
@@ -32,16 +34,19 @@ struct EngineLoopOptions {
   absl::Duration tick = absl::Milliseconds(100);
 };
 
-// The one thread that owns the engine: takes events in order, carries out their effects, ticks.
+// Owns the engine: takes events in order, carries out their effects, ticks. One at a time has the
+// engine: the loop's thread, or one that posts a frame while nothing waits and steps it there, with
+// the frame still in its caches.
 class EngineLoop {
  public:
-  // `carry_out` and `on_tick` run on the engine thread and must not block.
+  // `carry_out` runs where the engine steps, `on_tick` on the loop's thread; both must not block.
   EngineLoop(Machine machine, const Clock& clock, std::function<void(Effect)> carry_out,
              std::function<void(absl::Time)> on_tick, EngineLoopOptions options);
   ~EngineLoop();  // Stop()
 
   void Start();
-  // Thread-safe. False: refused, the mailbox is full or closed; see Lane.
+  // Thread-safe. False: refused, the mailbox is full or closed; see Lane. Events of one thread are
+  // taken in its order. A frame may be stepped, and its effects carried out, before this returns.
   bool Post(Event event);
   bool Ask(Query query);
   // Asks and waits; not for the engine thread. UNAVAILABLE: refused, or `patience` is over.
@@ -57,6 +62,8 @@ class EngineLoop {
  private:
   using Task = std::variant<Event, Query>;
   void Run();
+  bool StepAtOnce(Event& event);
+  void Step(Event event, absl::Time now);
 
   Machine machine_;
   const Clock& clock_;
@@ -64,6 +71,8 @@ class EngineLoop {
   const std::function<void(absl::Time)> on_tick_;
   const EngineLoopOptions options_;
   Mailbox<Task> mailbox_;
+  std::binary_semaphore engine_free_{0};  // taken by whoever steps; for good before and after Run()
+  std::atomic<bool> loop_waits_{false};   // for the engine: others stand back
   std::thread thread_;
 };
 

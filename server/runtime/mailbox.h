@@ -35,7 +35,7 @@ class Mailbox {
   explicit Mailbox(MailboxLimits limits) : limits_(limits) {}
 
   // False, and counted: the lane is full. False after Close() too, except in kInternal before the
-  // last Pop().
+  // last Take().
   bool Push(Lane lane, size_t bytes, T item) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -51,12 +51,16 @@ class Mailbox {
     return true;
   }
 
-  // Waits for items until `deadline`, then moves all that wait to *out (cleared first). False once
-  // closed and empty: the end.
-  bool Pop(std::chrono::steady_clock::time_point deadline, std::vector<T>* out) {
-    out->clear();
+  // Waits until something can be taken, or `deadline`.
+  void Wait(std::chrono::steady_clock::time_point deadline) {
     std::unique_lock<std::mutex> lock(mutex_);
     wake_.wait_until(lock, deadline, [this] { return closed_ || !waiting_.empty(); });
+  }
+
+  // Moves all that waits to *out (cleared first). False once closed and empty: the end.
+  bool Take(std::vector<T>* out) {
+    out->clear();
+    std::lock_guard<std::mutex> lock(mutex_);
     for (Entry& entry : waiting_) {
       out->push_back(std::move(entry.item));
     }
@@ -65,6 +69,12 @@ class Mailbox {
     bytes_ = 0;
     finished_ = closed_ && out->empty();
     return !finished_;
+  }
+
+  // Open, and nothing waits.
+  bool IsIdle() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return !closed_ && waiting_.empty();
   }
 
   // What is in is still delivered.

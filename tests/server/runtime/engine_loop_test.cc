@@ -1,8 +1,10 @@
 #include "server/runtime/engine_loop.h"
 
+#include <array>
 #include <atomic>
 #include <future>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -65,6 +67,78 @@ TEST(EngineLoopTest, CarriesOutEffectsInOrder) {
   loop.Stop();  // works off what waits
   EXPECT_EQ(carried, (std::vector<std::string>{"a", "log", "b", "log"}));
   EXPECT_FALSE(loop.Post(event::SolveNow{CommandId(1), "late"}));
+}
+
+event::ReporterFrame FrameOf(uint64_t seq) {
+  event::ReporterFrame event;
+  event.frame.seq_last = seq;
+  return event;
+}
+
+TEST(EngineLoopTest, StepsAFrameWhereItIsPostedWhenNothingWaits) {
+  testing::FakeClock clock;
+  std::thread::id stepped_by;
+  EngineLoop loop(
+      {[&](Event event, absl::Time) {
+         if (std::holds_alternative<event::ReporterFrame>(event)) {
+           stepped_by = std::this_thread::get_id();
+         }
+         return Effects();
+       },
+       [] { return EngineStatus(); }},
+      clock, [](Effect) {}, [](absl::Time) {}, {});
+  loop.Start();
+  bool here = false;
+  for (int i = 0; i < 1000 && !here; ++i) {
+    ASSERT_TRUE(loop.Post(FrameOf(1)));
+    ASSERT_TRUE(loop.Status().ok());  // what was posted before it is done
+    here = stepped_by == std::this_thread::get_id();
+  }
+  EXPECT_TRUE(here);
+}
+
+// Of one sender; frames are stepped here or there, as it happens.
+TEST(EngineLoopTest, AFrameOvertakesNothing) {
+  testing::FakeClock clock;
+  constexpr uint64_t kSenders = 3, kEach = 2000;
+  std::array<std::vector<uint64_t>, kSenders> taken;
+  EngineLoopOptions options;
+  options.tick = absl::ZeroDuration();
+  options.mailbox.reports = kSenders * kEach;
+  EngineLoop loop(
+      {[&](Event event, absl::Time) {
+         if (const auto* frame = std::get_if<event::ReporterFrame>(&event)) {
+           taken[frame->stream.value()].push_back(frame->frame.seq_last);
+         } else if (const auto* closed = std::get_if<event::ReporterClosed>(&event)) {
+           taken[closed->stream.value()].push_back(0);
+         }
+         return Effects();
+       },
+       [] { return EngineStatus(); }},
+      clock, [](Effect) {}, [](absl::Time) {}, options);
+  loop.Start();
+  std::vector<std::thread> senders;
+  for (uint64_t s = 0; s < kSenders; ++s) {
+    senders.emplace_back([&loop, s] {
+      for (uint64_t i = 1; i <= kEach; ++i) {
+        event::ReporterFrame event = FrameOf(i);
+        event.stream = StreamId(s);
+        EXPECT_TRUE(loop.Post(event));
+        EXPECT_TRUE(loop.Post(event::ReporterClosed{StreamId(s)}));
+      }
+    });
+  }
+  for (std::thread& sender : senders) {
+    sender.join();
+  }
+  loop.Stop();
+  std::vector<uint64_t> want;
+  for (uint64_t i = 1; i <= kEach; ++i) {
+    want.insert(want.end(), {i, 0});
+  }
+  for (const std::vector<uint64_t>& one : taken) {
+    EXPECT_EQ(one, want);
+  }
 }
 
 TEST(EngineLoopTest, AnswersQueriesAfterTheEventsBeforeThem) {

@@ -12,6 +12,12 @@ namespace {
 using std::chrono::steady_clock;
 const auto kForever = std::chrono::hours(1);
 
+template <typename T>
+bool Pop(Mailbox<T>& mailbox, std::vector<T>* out) {
+  mailbox.Wait(steady_clock::now() + kForever);
+  return mailbox.Take(out);
+}
+
 MailboxLimits Small() { return {.reports = 2, .report_bytes = 100, .control = 1}; }
 
 TEST(MailboxTest, KeepsTheOrderAcrossLanes) {
@@ -20,7 +26,7 @@ TEST(MailboxTest, KeepsTheOrderAcrossLanes) {
   EXPECT_TRUE(mailbox.Push(Lane::kReports, 1, "b"));
   EXPECT_TRUE(mailbox.Push(Lane::kInternal, 0, "c"));
   std::vector<std::string> out;
-  EXPECT_TRUE(mailbox.Pop(steady_clock::now() + kForever, &out));
+  EXPECT_TRUE(Pop(mailbox, &out));
   EXPECT_EQ(out, (std::vector<std::string>{"a", "b", "c"}));
 }
 
@@ -37,7 +43,7 @@ TEST(MailboxTest, RefusesByLaneAndCounts) {
   }
   EXPECT_EQ(mailbox.refused(), (std::array<uint64_t, 3>{1, 2, 0}));
   std::vector<int> out;
-  mailbox.Pop(steady_clock::now() + kForever, &out);
+  Pop(mailbox, &out);
   EXPECT_EQ(out.size(), 103u);
   EXPECT_TRUE(mailbox.Push(Lane::kReports, 1, 7));  // room again
 }
@@ -51,8 +57,21 @@ TEST(MailboxTest, BoundsTheBytesOfReports) {
 TEST(MailboxTest, ReturnsAtTheDeadlineWithNothing) {
   Mailbox<int> mailbox(Small());
   std::vector<int> out = {1};
-  EXPECT_TRUE(mailbox.Pop(steady_clock::now(), &out));
+  mailbox.Wait(steady_clock::now());
+  EXPECT_TRUE(mailbox.Take(&out));
   EXPECT_TRUE(out.empty());
+}
+
+TEST(MailboxTest, IsIdleWhileOpenAndEmpty) {
+  Mailbox<int> mailbox(Small());
+  EXPECT_TRUE(mailbox.IsIdle());
+  mailbox.Push(Lane::kControl, 0, 1);
+  EXPECT_FALSE(mailbox.IsIdle());
+  std::vector<int> out;
+  mailbox.Take(&out);
+  EXPECT_TRUE(mailbox.IsIdle());
+  mailbox.Close();
+  EXPECT_FALSE(mailbox.IsIdle());
 }
 
 TEST(MailboxTest, DeliversWhatIsInWhenClosed) {
@@ -62,9 +81,9 @@ TEST(MailboxTest, DeliversWhatIsInWhenClosed) {
   EXPECT_FALSE(mailbox.Push(Lane::kReports, 0, 2));
   EXPECT_TRUE(mailbox.Push(Lane::kInternal, 0, 3));
   std::vector<int> out;
-  EXPECT_TRUE(mailbox.Pop(steady_clock::now() + kForever, &out));
+  EXPECT_TRUE(Pop(mailbox, &out));
   EXPECT_EQ(out, (std::vector<int>{1, 3}));
-  EXPECT_FALSE(mailbox.Pop(steady_clock::now() + kForever, &out));
+  EXPECT_FALSE(Pop(mailbox, &out));
   EXPECT_FALSE(mailbox.Push(Lane::kInternal, 0, 4));
 }
 
@@ -81,7 +100,7 @@ TEST(MailboxTest, LosesNothingUnderManySenders) {
   }
   std::vector<int> next(kSenders), out;
   for (int got = 0; got < kSenders * kEach; got += static_cast<int>(out.size())) {
-    ASSERT_TRUE(mailbox.Pop(steady_clock::now() + kForever, &out));
+    ASSERT_TRUE(Pop(mailbox, &out));
     for (const int value : out) {
       EXPECT_EQ(value % kEach, next[value / kEach]++);  // in order per sender
     }
