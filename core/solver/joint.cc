@@ -57,14 +57,20 @@ constexpr double kLevel = 1.003;
 // that noise moves nothing.
 constexpr double kMovePrice = 0.0005;
 // Under a move budget the search stays near the plan in force.
-constexpr AnnealSchedule kRepairSchedule = {0.0005, 0.00005, 1, 20, 0};
+constexpr AnnealSchedule kRepairSchedule = {0.0005, 0.00005, 1, 20};
 // Temperatures as shares of what one expert's tokens weigh on the mean, which is what a move stirs.
 // Hotter starts spend the work on moves that are undone later, colder ones settle too soon.
-constexpr AnnealSchedule kFreshSchedule = {0.064, 0.001, 0.3, 20, 0};
-constexpr AnnealSchedule kWarmSchedule = {0.032, 0.001, 0.3, 20, 0};
-// Where not every pair of slot and expert can be tried once, what is stirred up stays so: nearly a
-// descent saves more, and leaves an early stop more to fall back on.
-constexpr AnnealSchedule kShortSchedule = {0.004, 0.001, 0.3, 20, 0};
+constexpr AnnealSchedule kFreshSchedule = {0.064, 0.001, 0.3, 20};
+constexpr AnnealSchedule kWarmSchedule = {0.032, 0.001, 0.3, 20};
+// Where every pair of slot and expert can be tried this often, swaps at random find what is worth
+// having, and what they find holds a little better on other requests. Where it cannot, a proposal
+// is the best of several.
+constexpr double kManyTries = 6;
+constexpr AnnealSchedule kScarceSchedule = {0.064, 0.004, 0.3, 20, 8};
+// Where not even every second pair can be tried, what is stirred up stays so: nearly a descent
+// saves more.
+constexpr double kShortTries = 0.5;
+constexpr AnnealSchedule kShortSchedule = {0.001, 0.001, 0.3, 20, 8};
 
 // A placement in the making with the homes that it was made for.
 struct Draft {
@@ -211,15 +217,20 @@ std::vector<int16_t> JointSearch::StartByLoad(const LayerTraffic& traffic) const
 }
 
 AnnealSchedule JointSearch::ScheduleOf(From from, int64_t work) const {
+  const double tries =
+      double(work) / (double(problem_.topology.slot_count()) * problem_.model.experts);
   AnnealSchedule schedule = kRepairSchedule;
   if (!Repairs()) {
-    const int64_t pairs = int64_t{problem_.topology.slot_count()} * problem_.model.experts;
-    schedule = work < pairs           ? kShortSchedule
+    schedule = tries < kShortTries    ? kShortSchedule
+               : tries < kManyTries   ? kScarceSchedule
                : from == From::kDraft ? kWarmSchedule
                                       : kFreshSchedule;
     const double expert = double(problem_.model.top_k) / problem_.model.experts;
     schedule.hot *= expert;
     schedule.cold *= expert;
+  }
+  if (params_.objective != Objective::kInternodeBytes) {
+    schedule.candidates = 1;  // estimates are of visits
   }
   schedule.work = work;
   if (params_.objective == Objective::kBalance) {

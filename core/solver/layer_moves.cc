@@ -242,6 +242,23 @@ void LayerState::Apply(const LayerMove& move) {
   ApplyCopies(move);
 }
 
+int64_t LayerState::MoveEstimate(int e, int from, int to) const {
+  NeedTables();
+  if (copies(e) == 1) {
+    const int64_t* opens = &opens_[size_t(e) * nodes_];
+    return opens[to] - opens[from];
+  }
+  const int64_t won = holders(e) >> to & 1 ? 0 : gain(e, to, serve(e, to));
+  if (copies_on(e, from) > 1) {
+    return -won;
+  }
+  int64_t lost = gain(e, from, to);
+  for (uint64_t left = holders(e) & ~(uint64_t{1} << from); left != 0; left &= left - 1) {
+    lost = std::min(lost, gain(e, from, std::countr_zero(left)));
+  }
+  return lost - won;
+}
+
 bool LayerState::EvaluateChoice(int expert, int home, int node, double limit, double* delta) {
   const int64_t visits = gain(expert, home, node) - gain(expert, home, serve(expert, home));
   if (!latency_.has_value() && double(visits) - limits_.load_price * double(excess_) > limit) {
@@ -282,6 +299,7 @@ void LayerState::Reserve(int e, int home, int to) {
       const int f = ids[i];
       if (f != e && (left_there == 0 || serve(f, home) == n)) {
         gain_[f * row + cell + n] += weight;
+        opens_[size_t(f) * nodes_ + n] += weight;
       }
     }
   };

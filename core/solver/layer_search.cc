@@ -18,8 +18,8 @@ int GpuOf(const LayerState& state, int slot) {
 
 class Walk {
  public:
-  Walk(LayerState& state, Rng rng)
-      : state_(state), rng_(rng), slots_(state.topology().slot_count()) {}
+  Walk(LayerState& state, int candidates, Rng rng)
+      : state_(state), candidates_(candidates), rng_(rng), slots_(state.topology().slot_count()) {}
 
   // Proposes one random move and takes it when it costs less than `limit`.
   void Step(double limit) {
@@ -33,13 +33,48 @@ class Walk {
       }
       return;
     }
-    const int j = static_cast<int>(rng_.Below(slots_));
+    const int j = candidates_ > 1 ? Partner(i) : static_cast<int>(rng_.Below(slots_));
     if (GpuOf(state_, i) != GpuOf(state_, j) && state_.expert_in(i) != state_.expert_in(j)) {
       TryMove(SwapSlots(state_, i, j), limit);
     }
   }
 
  private:
+  // Slot j holding what its node loses least by giving to the node of i: the best of `candidates`
+  // side by side, on the best of a few nodes for what i holds.
+  int Partner(int i) {
+    constexpr int kNodeDraws = 3;
+    const int p = state_.node_of(i);
+    int j = static_cast<int>(rng_.Below(slots_));
+    if (state_.node_of(j) == p) {
+      return j;
+    }
+    for (int draw = 1; draw < kNodeDraws; ++draw) {
+      const int other = static_cast<int>(rng_.Below(slots_));
+      if (state_.node_of(other) != p && Estimate(i, other) < Estimate(i, j)) {
+        j = other;
+      }
+    }
+    const NodeId q(state_.node_of(j));
+    const Topology& topology = state_.topology();
+    const int first = topology.first_slot(topology.first_gpu(q)).value();
+    const int slots = topology.slots_on(q);
+    int best = j;
+    int64_t least = Estimate(j, i);
+    for (int k = 1; k < std::min(candidates_, slots); ++k) {
+      const int at = first + (j - first + k) % slots;
+      if (const int64_t cost = Estimate(at, i); cost < least) {
+        least = cost;
+        best = at;
+      }
+    }
+    return best;
+  }
+  // Of moving what slot `from` holds to the node of slot `to`.
+  int64_t Estimate(int from, int to) const {
+    const int e = state_.expert_in(from);
+    return e == kEmptySlot ? 0 : state_.MoveEstimate(e, state_.node_of(from), state_.node_of(to));
+  }
   void TryMove(const LayerMove& move, double limit) {
     double delta;
     if (IsLegal(state_, move) && state_.Evaluate(move, limit, &delta)) {
@@ -61,6 +96,7 @@ class Walk {
   }
 
   LayerState& state_;
+  int candidates_;
   Rng rng_;
   uint32_t slots_;
 };
@@ -134,13 +170,14 @@ int64_t Descend(LayerState& state, int64_t work, const std::function<bool()>& sh
 
 int64_t Anneal(LayerState& state, const AnnealSchedule& schedule, Rng rng,
                const std::function<bool()>& should_stop) {
-  Walk walk(state, rng.Fork(1));
+  Walk walk(state, schedule.candidates, rng.Fork(1));
   Rng chance = rng.Fork(2);
   const double weight = std::max<double>(1, double(state.traffic().visit_weight));
   const int64_t touched = state.touched();
+  const double cost = 1 + kWorkPerCandidate * (schedule.candidates - 1);
   int64_t proposals = 0;
   const auto done = [&] {
-    return (double(proposals) + kWorkPerToken * double(state.touched() - touched)) /
+    return (cost * double(proposals) + kWorkPerToken * double(state.touched() - touched)) /
            double(schedule.work);
   };
   for (double progress = 0; schedule.work > 0 && progress < 1; progress = done()) {

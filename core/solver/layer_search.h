@@ -16,11 +16,14 @@ struct AnnealSchedule {
   double cold = 0.00002;          // last temperature
   double first_load_price = 0.3;  // remote visits per activation above a cap
   double last_load_price = 3;
-  int64_t work = 0;  // see WorkOf
+  int candidates = 1;  // swaps a proposal is the best of, by LayerState::MoveEstimate
+  int64_t work = 0;    // see below
 };
 
-// Work is counted, not timed: a proposal costs 1, a token updated kWorkPerToken. About 100 ns each.
+// Work is counted, not timed: a proposal costs 1 and kWorkPerCandidate for every candidate but the
+// first, a token updated kWorkPerToken. A unit takes about 100 ns.
 inline constexpr double kWorkPerToken = 0.2;
+inline constexpr double kWorkPerCandidate = 0.14;
 
 // Simulated annealing over slot swaps, replacements of copies that are not the last, and choices of
 // remote nodes; then Descend(). Deterministic in `rng`. A true `should_stop` (may be empty) ends it

@@ -76,6 +76,7 @@ void LayerState::SumVisits() {
 void LayerState::BuildTables() const {
   count_.assign(size_t(traffic_.words) * kWordBits * nodes_, 0);
   gain_.assign(size_t(traffic_.experts) * nodes_ * nodes_, 0);
+  opens_.assign(size_t(traffic_.experts) * nodes_, 0);
   std::vector<int32_t> opens(nodes_);  // what one more expert of the token on a node would add
   for (int h = 0; h < nodes_; ++h) {
     for (int t = FirstToken(traffic_, h); t < FirstToken(traffic_, h + 1); ++t) {
@@ -102,6 +103,7 @@ void LayerState::BuildTables() const {
       for (int n = 0; n < nodes_; ++n) {
         gain[n] =
             n == h ? 0 : gain[n] + static_cast<int32_t>(traffic_.lone[size_t(e) * nodes_ + h]);
+        opens_[size_t(e) * nodes_ + n] += gain[n];
       }
     }
   }

@@ -62,6 +62,9 @@ class LayerState final : public LayerCopies {
     NeedTables();
     return gain_[(size_t(e) * nodes_ + home) * nodes_ + node];
   }
+  // About the visits that e costs more with its copy on `from` moved to node `to`, whatever else is
+  // moved: exact for an expert of one copy; of several, what the two nodes themselves win and lose.
+  int64_t MoveEstimate(int e, int from, int to) const;
   int64_t node_load(int set, int node) const { return node_load_[size_t(set) * nodes_ + node]; }
   int64_t gpu_load(int set, int gpu) const { return gpu_load_[size_t(set) * gpus_ + gpu]; }
   // What the copy in `slot` serves.
@@ -132,7 +135,8 @@ class LayerState final : public LayerCopies {
 
   std::vector<int16_t> serve_;          // [experts, nodes (home)]
   mutable std::vector<uint8_t> count_;  // [tokens, nodes]; see NeedTables()
-  mutable std::vector<int32_t> gain_;   // [experts, nodes (home), nodes]; the same
+  mutable std::vector<int32_t> gain_;   // [experts, nodes (home), nodes]; the same, as below
+  mutable std::vector<int64_t> opens_;  // [experts, nodes] gain() summed over the homes
   mutable bool tables_known_ = false;
   std::vector<int64_t> served_;                // [experts, load_sets, nodes]
   std::vector<int64_t> node_load_, gpu_load_;  // [load_sets, nodes], [load_sets, gpus]

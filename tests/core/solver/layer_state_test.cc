@@ -229,6 +229,30 @@ TEST(LayerStateTest, RejectsExactlyWhatCostsMoreThanTheLimit) {
   EXPECT_GT(taken, 20);
 }
 
+TEST(LayerStateTest, EstimatesMovesOfTheOnlyCopyExactly) {
+  const Fixture f = MakeFixture(8, PhaseFilter::kAll);
+  LayerLimits limits;
+  limits.load_price = 0;
+  LayerState state(f.layer, f.topology, limits);
+  state.Reset(StartByDemand(f.layer, f.topology), {});
+  Rng rng(9);
+  int compared = 0;
+  for (int step = 0; step < 2000; ++step) {
+    const LayerMove move = RandomMove(state, &rng);
+    double delta;
+    if (!Legal(state, move) || !state.Evaluate(move, kAnyCost, &delta)) {
+      continue;
+    }
+    const CopyChange& c = move.change[0];
+    if (move.changes == 1 && c.add >= 0 && c.drop >= 0 && state.copies(c.expert) == 1) {
+      ++compared;
+      ASSERT_EQ(state.MoveEstimate(c.expert, state.node_of(c.drop), state.node_of(c.add)), delta);
+    }
+    state.Apply(move);
+  }
+  EXPECT_GT(compared, 50);
+}
+
 TEST(LayerStateTest, KeepsWithinTheMoveBudget) {
   const Fixture f = MakeFixture(6, PhaseFilter::kDecode);
   LayerLimits limits = TightLimits();
