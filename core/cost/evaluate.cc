@@ -166,18 +166,17 @@ class LayerPlay {
 };
 
 std::vector<LayerFigures> PlayLayers(const Plan& plan, const Traffic& traffic,
-                                     absl::Span<const NodeId> homes,
-                                     const EvaluateOptions& options) {
+                                     absl::Span<const NodeId> homes, const EvaluateOptions& options,
+                                     ParallelFor& parallel) {
   const ServeTable serve(plan.model, plan.topology, plan.placement, plan.remote_choice);
-  std::vector<LayerFigures> layers;
-  layers.reserve(plan.model.moe_layers);
-  for (int l = 0; l < plan.model.moe_layers; ++l) {
+  std::vector<LayerFigures> layers(plan.model.moe_layers);
+  parallel.Run(plan.model.moe_layers, [&](int l) {
     LayerPlay play(plan, serve, l, options);
     for (size_t i = 0; i < homes.size(); ++i) {
       play.Add(traffic.requests[i], homes[i].value());
     }
-    layers.push_back(play.Finish());
-  }
+    layers[l] = play.Finish();
+  });
   return layers;
 }
 
@@ -247,9 +246,11 @@ absl::Status CheckPlay(const Plan& plan, const Traffic& traffic, absl::Span<cons
 
 absl::StatusOr<std::vector<LayerFigures>> EvaluateLayers(const Plan& plan, const Traffic& traffic,
                                                          absl::Span<const NodeId> homes,
-                                                         const EvaluateOptions& options) {
+                                                         const EvaluateOptions& options,
+                                                         ParallelFor* parallel) {
   RETURN_IF_ERROR(CheckPlay(plan, traffic, homes));
-  return PlayLayers(plan, traffic, homes, options);
+  InlineParallelFor one_by_one;
+  return PlayLayers(plan, traffic, homes, options, parallel != nullptr ? *parallel : one_by_one);
 }
 
 absl::StatusOr<Figures> Evaluate(const Plan& plan, const Traffic& traffic,
@@ -262,7 +263,8 @@ absl::StatusOr<Figures> Evaluate(const Plan& plan, const Traffic& traffic,
   out.tokens = tokens.known;
   out.home_token_max_over_mean = MaxOverMeanPerGpu(plan.topology, tokens.on_node);
   double visits = 0, messages = 0, remote = 0, activations = 0;
-  const std::vector<LayerFigures> played = PlayLayers(plan, traffic, homes, options);
+  InlineParallelFor one_by_one;
+  const std::vector<LayerFigures> played = PlayLayers(plan, traffic, homes, options, one_by_one);
   for (const LayerFigures& layer : played) {
     visits += layer.visits;
     messages += layer.largest_message / layers;
@@ -279,8 +281,8 @@ absl::StatusOr<Figures> Evaluate(const Plan& plan, const Traffic& traffic,
     out.max_pair_message = messages / (tokens.known_weighted / nodes);
   }
   if (options.time_model.has_value()) {
-    if (const auto estimate = EstimateStep(played, tokens.known_weighted, plan.model,
-                                           plan.topology, *options.time_model)) {
+    if (const auto estimate = EstimateStep(played, tokens.known_weighted, plan.model, plan.topology,
+                                           *options.time_model)) {
       out.modelled_moe_ms_per_step = estimate->moe_ms;
       out.modelled_gpu_utilisation = estimate->gpu_utilisation;
     }
@@ -292,9 +294,8 @@ absl::StatusOr<Figures> EvaluateWithBaseline(const Plan& plan, const Traffic& tr
                                              absl::Span<const NodeId> homes,
                                              const EvaluateOptions& options) {
   ASSIGN_OR_RETURN(Figures out, Evaluate(plan, traffic, homes, options));
-  ASSIGN_OR_RETURN(const Figures base,
-                   EvaluateLinearBaseline(plan.model, plan.topology, traffic, options.phase,
-                                          options.time_model));
+  ASSIGN_OR_RETURN(const Figures base, EvaluateLinearBaseline(plan.model, plan.topology, traffic,
+                                                              options.phase, options.time_model));
   out.modelled_baseline_moe_ms_per_step = base.modelled_moe_ms_per_step;
   out.modelled_baseline_gpu_utilisation = base.modelled_gpu_utilisation;
   // Bytes are visits times a constant of the model, which may be unknown (hidden_size 0): visits
@@ -314,7 +315,8 @@ absl::StatusOr<Figures> EvaluateLinearBaseline(const ModelSpec& model, const Top
                                                const std::optional<TimeModel>& time_model) {
   RETURN_IF_ERROR(ValidateCapacity(model, topology));
   const std::vector<NodeId> homes = DealRoundRobin(traffic.requests.size(), topology.node_count());
-  return Evaluate(BaselinePlan(model, topology), traffic, homes, {phase, Dispatch::kTable, time_model});
+  return Evaluate(BaselinePlan(model, topology), traffic, homes,
+                  {phase, Dispatch::kTable, time_model});
 }
 
 Plan BaselinePlan(const ModelSpec& model, const Topology& topology) {

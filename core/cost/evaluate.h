@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "core/base/parallel.h"
 #include "core/model/deployment.h"
 #include "core/model/figures.h"
 #include "core/model/phase.h"
@@ -49,10 +50,11 @@ absl::Status CheckPlay(const Plan& plan, const Traffic& traffic, absl::Span<cons
 absl::StatusOr<Figures> Evaluate(const Plan& plan, const Traffic& traffic,
                                  absl::Span<const NodeId> homes, const EvaluateOptions& options);
 
-// The same play, layer by layer.
+// The same play, layer by layer, several at once where there is `parallel`.
 absl::StatusOr<std::vector<LayerFigures>> EvaluateLayers(const Plan& plan, const Traffic& traffic,
                                                          absl::Span<const NodeId> homes,
-                                                         const EvaluateOptions& options);
+                                                         const EvaluateOptions& options,
+                                                         ParallelFor* parallel = nullptr);
 
 // Evaluate() plus the saving ratios against the contract's baseline: linear placement, requests
 // dealt round-robin. A ratio is unset where the baseline sends nothing (one node, or no whole

@@ -37,15 +37,16 @@ void FitLayer(const TokenPool& pool, const ServeTable& serve, int layer, int nod
     const uint16_t* ids = token.experts + size_t(layer) * top_k;
     for (int n = 0; n < nodes; ++n) {
       const int16_t* row = serve.ServeRow(layer, n);
+      int at[kMaxTopK];
       for (int i = 0; i < top_k; ++i) {
-        ++count[row[ids[i]]];
+        at[i] = row[ids[i]];
+        ++count[at[i]];
       }
       for (int i = 0; i < top_k; ++i) {
-        const int at = row[ids[i]];
-        sum[size_t(ids[i]) * nodes + n] += at == n ? 0 : token.weight * share[count[at]];
+        sum[size_t(ids[i]) * nodes + n] += at[i] == n ? 0 : token.weight * share[count[at[i]]];
       }
       for (int i = 0; i < top_k; ++i) {
-        count[row[ids[i]]] = 0;
+        count[at[i]] = 0;
       }
     }
     for (int i = 0; i < top_k; ++i) {
@@ -101,17 +102,23 @@ void AddSums(const Request& r, const Grouping& g, std::vector<double>& out) {
   }
 }
 
+// One token's affinities are summed in float, all of it in double: half the width, and a token's
+// experts are few.
 void AddPromptToken(const ModelSpec& model, const Request& r, int token, const Grouping& g,
                     std::vector<double>& out) {
-  const size_t nodes = g.nodes;
+  const int nodes = g.nodes;
+  float sum[kMaxNodes] = {};
   for (int l = 0; l < g.layers; ++l) {
     const uint16_t* ids = r.token(model, token, l);
     for (int i = 0; i < model.top_k; ++i) {
       const float* affinity = &g.affinity[(size_t(l) * g.experts + ids[i]) * nodes];
-      for (size_t n = 0; n < nodes; ++n) {
-        out[n] += affinity[n];
+      for (int n = 0; n < nodes; ++n) {
+        sum[n] += affinity[n];
       }
     }
+  }
+  for (int n = 0; n < nodes; ++n) {
+    out[n] += sum[n];
   }
 }
 

@@ -1,7 +1,9 @@
 #include "core/solver/local_optimum.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <utility>
 
@@ -17,12 +19,17 @@ class HomeFlow {
         experts_(experts),
         nodes_(static_cast<int>(capacity.size())),
         held_(nodes_),
-        holds_(demand.size(), false),
-        copies_(experts, 0),
+        demand_at_(demand.size()),
+        holders_(experts, 0),
         hand_on_(size_t(nodes_) * nodes_),
         drop_(nodes_) {
     for (int c : capacity) {
       room_.push_back(std::min(c, experts));
+    }
+    for (int e = 0; e < experts; ++e) {
+      for (int n = 0; n < nodes_; ++n) {
+        demand_at_[size_t(e) * nodes_ + n] = Demand(n, e);
+      }
     }
   }
 
@@ -41,7 +48,7 @@ class HomeFlow {
 
   void ForceMissing() {
     for (int e = 0; e < experts_; ++e) {
-      if (copies_[e] == 0) {
+      if (holders_[e] == 0) {
         Force(e);
       }
     }
@@ -68,14 +75,12 @@ class HomeFlow {
 
   void Add(int n, int e) {
     held_[n].push_back(e);
-    holds_[size_t(n) * experts_ + e] = true;
-    ++copies_[e];
+    holders_[e] |= uint64_t{1} << n;
   }
 
   void Remove(int n, int e) {
     held_[n].erase(std::find(held_[n].begin(), held_[n].end(), e));
-    holds_[size_t(n) * experts_ + e] = false;
-    --copies_[e];
+    holders_[e] &= ~(uint64_t{1} << n);
   }
 
   // The cheapest expert that n can hand on to m, and the cheapest that it can drop.
@@ -83,15 +88,16 @@ class HomeFlow {
     std::fill(hand_on_.begin(), hand_on_.end(), Exchange());
     std::fill(drop_.begin(), drop_.end(), Exchange());
     for (int n = 0; n < nodes_; ++n) {
+      Exchange* hand_on = &hand_on_[size_t(n) * nodes_];
       for (int e : held_[n]) {
-        if (copies_[e] > 1 && Demand(n, e) < drop_[n].cost) {
-          drop_[n] = {Demand(n, e), e};
+        const double* demand = &demand_at_[size_t(e) * nodes_];
+        if (!std::has_single_bit(holders_[e]) && demand[n] < drop_[n].cost) {
+          drop_[n] = {demand[n], e};
         }
         for (int m = 0; m < nodes_; ++m) {
-          const double cost = Demand(n, e) - Demand(m, e);
-          Exchange& best = hand_on_[size_t(n) * nodes_ + m];
-          if (!holds_[size_t(m) * experts_ + e] && cost < best.cost) {
-            best = {cost, e};
+          const double cost = demand[n] - demand[m];
+          if (cost < hand_on[m].cost && !(holders_[e] >> m & 1)) {
+            hand_on[m] = {cost, e};
           }
         }
       }
@@ -148,8 +154,8 @@ class HomeFlow {
   const int experts_, nodes_;
   std::vector<int> room_;               // [nodes]
   std::vector<std::vector<int>> held_;  // [nodes]
-  std::vector<bool> holds_;             // [nodes, experts]
-  std::vector<int> copies_;             // [experts]
+  std::vector<double> demand_at_;       // [experts, nodes] the same by expert
+  std::vector<uint64_t> holders_;       // [experts] node masks
   std::vector<Exchange> hand_on_;       // [nodes, nodes]
   std::vector<Exchange> drop_;          // [nodes]
 };

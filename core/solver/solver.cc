@@ -91,7 +91,8 @@ absl::Status CheckParams(const Problem& problem, const SolveParams& params) {
   }
   if (params.objective == Objective::kLatency && !(problem.model.BytesPerVisit() > 0)) {
     return absl::InvalidArgumentError(
-        "objective latency needs model.hidden_size, which is 0: bytes on links are not known; add it");
+        "objective latency needs model.hidden_size, which is 0: bytes on links are not known; add "
+        "it");
   }
   return absl::OkStatus();
 }
@@ -144,7 +145,7 @@ absl::StatusOr<SolveResult> Solve(const Problem& problem, const SolveParams& par
   }
   const EvaluateOptions options{params.phase, params.dispatch};
   absl::StatusOr<std::vector<LayerFigures>> layers =
-      EvaluateLayers(plan, problem.traffic, result.homes, options);
+      EvaluateLayers(plan, problem.traffic, result.homes, options, &parallel);
   if (!layers.ok()) {
     return absl::InternalError(absl::StrCat("method ", ToString(params.method),
                                             " returned wrong homes: ", layers.status().ToString()));
