@@ -38,8 +38,12 @@ Shares CountShares(const ModelSpec& model, const ReporterWindow& reporter,
                    const ReporterWindow::Domain& domain) {
   std::vector<uint64_t> cells(size_t(model.moe_layers) * model.experts, 0);
   for (const int slot : domain.slots) {
-    for (size_t cell = 0; slot >= 0 && cell < cells.size(); ++cell) {
-      cells[cell] += reporter.slots()[slot].window[cell];
+    if (slot < 0) {
+      continue;
+    }
+    const ReporterWindow::Cells counts = reporter.Window(reporter.slots()[slot]);
+    for (size_t cell = 0; cell < cells.size(); ++cell) {
+      cells[cell] += counts[cell];
     }
   }
   return ToShares(model, cells, TokensOf(reporter, domain));

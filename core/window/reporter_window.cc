@@ -31,7 +31,7 @@ void AddCells(const std::vector<uint32_t>& from, std::vector<uint32_t>* to) {
 }  // namespace
 
 uint64_t ReporterWindow::SlotBytes(const ModelSpec& model, const WindowOptions& options) {
-  // Closed buckets, and the matrices window, open, seen and refused.
+  // Closed buckets, and the matrices total, before, based and refused.
   return (uint64_t(options.buckets) + 4) * model.moe_layers * model.experts * sizeof(uint32_t);
 }
 
@@ -132,7 +132,7 @@ void ReporterWindow::Rebase() {
       }
       Slot kept = std::move(slots_[slot]);
       kept.domain = static_cast<int>(domains.size());
-      std::fill(kept.seen.begin(), kept.seen.end(), 0);
+      kept.based = kept.total;
       kept.refused.clear();
       kept.seen_tokens = kept.refused_tokens = kept.seen_visit_tokens = kept.seen_remote_visits = 0;
       kept.seen_baseline_visits = 0;
@@ -209,9 +209,9 @@ int ReporterWindow::AddSlot(int domain, Phase phase) {
   Slot slot;
   slot.domain = domain;
   slot.phase = phase;
-  slot.window.assign(cells(), 0);
-  slot.open.assign(cells(), 0);
-  slot.seen.assign(cells(), 0);
+  slot.total.assign(cells(), 0);
+  slot.before.assign(cells(), 0);
+  slot.based.assign(cells(), 0);
   slot.closed.resize(shared_.options->buckets);
   slot.closed_tokens.assign(shared_.options->buckets, 0);
   slots_.push_back(std::move(slot));
@@ -270,7 +270,7 @@ void ReporterWindow::AddDirect(absl::Span<const ReportBlock> blocks) {
     }
     const int index = FindSlot(block.domain, block.phase);
     Slot& slot = slots_[index];
-    if (auto fault = AddChecked(*shared_.model, block.counts, block.tokens, slot.open.data())) {
+    if (auto fault = AddChecked(*shared_.model, block.counts, block.tokens, slot.total.data())) {
       RefuseBlock(block, index, std::move(*fault));
       continue;
     }
@@ -317,10 +317,7 @@ void ReporterWindow::AddLumps(const std::vector<Lump>& lumps, uint64_t tokens, u
   if (first > 0) {
     Close();  // of what is open, nothing will stay either
     for (const Lump& lump : lumps) {
-      Slot& slot = slots_[lump.slot];
-      const Spread spread(lump.tokens, pieces, 0, first);
-      spread.AddTo(*shared_.model, (*shared_.scratch)[lump.matrix], &slot.seen);
-      slot.seen_tokens += spread.tokens();
+      AddBeforeWindow(lump, pieces, first);
     }
   }
   for (uint64_t piece = first; piece < pieces; ++piece) {
@@ -328,13 +325,13 @@ void ReporterWindow::AddLumps(const std::vector<Lump>& lumps, uint64_t tokens, u
       Slot& slot = slots_[lump.slot];
       const std::vector<uint32_t>& matrix = (*shared_.scratch)[lump.matrix];
       if (pieces == 1) {
-        AddCells(matrix, &slot.open);
+        AddCells(matrix, &slot.total);
         slot.open_tokens += lump.tokens;
         open_tokens_ += lump.tokens;
         continue;
       }
       const Spread spread(lump.tokens, pieces, piece, piece + 1);
-      spread.AddTo(*shared_.model, matrix, &slot.open);
+      spread.AddTo(*shared_.model, matrix, &slot.total);
       slot.open_tokens += spread.tokens();
       open_tokens_ += spread.tokens();
     }
@@ -344,6 +341,23 @@ void ReporterWindow::AddLumps(const std::vector<Lump>& lumps, uint64_t tokens, u
     }
   }
   CloseIfFull();
+}
+
+// Counts the pieces 0 .. end - 1 as if they had come before the window: all its sums rise.
+void ReporterWindow::AddBeforeWindow(const Lump& lump, uint64_t pieces, uint64_t end) {
+  Slot& slot = slots_[lump.slot];
+  const Spread spread(lump.tokens, pieces, 0, end);
+  const auto add_to = [&](std::vector<uint32_t>* sum) {
+    spread.AddTo(*shared_.model, (*shared_.scratch)[lump.matrix], sum);
+  };
+  add_to(&slot.total);
+  add_to(&slot.before);
+  for (size_t ring = 0; ring < slot.closed.size(); ++ring) {
+    if (slot.closed_tokens[ring] > 0) {
+      add_to(&slot.closed[ring]);
+    }
+  }
+  slot.seen_tokens += spread.tokens();
 }
 
 std::vector<ReporterWindow::Lump> ReporterWindow::SumBySlot(absl::Span<const ReportBlock> blocks) {
@@ -389,7 +403,7 @@ bool ReporterWindow::SubtractSeen(Lump* sum) {
   size_t at = 0;
   for (size_t i = 0; i < cells.size(); ++i) {
     const uint32_t seen =
-        slot.seen[i] + slot.open[i] + (slot.refused.empty() ? 0 : slot.refused[i]);
+        slot.total[i] - slot.based[i] + (slot.refused.empty() ? 0 : slot.refused[i]);
     if (cells[i] < seen && !falls) {
       falls = true;
       at = i;
@@ -428,7 +442,7 @@ void ReporterWindow::Align(const Lump& sum) {
   const std::vector<uint32_t>& cells = (*shared_.scratch)[sum.matrix];
   slot.refused.assign(cells.size(), 0);
   for (size_t i = 0; i < cells.size(); ++i) {
-    slot.refused[i] = cells[i] - slot.seen[i] - slot.open[i];
+    slot.refused[i] = cells[i] - (slot.total[i] - slot.based[i]);
   }
   const uint64_t booked = slot.seen_tokens + slot.open_tokens + slot.refused_tokens;
   const uint64_t lost = sum.tokens - std::min(sum.tokens, booked);
@@ -485,36 +499,28 @@ void ReporterWindow::Close() {
 }
 
 void ReporterWindow::CloseSlot(Slot* slot, size_t ring) {
-  std::vector<uint32_t>& oldest = slot->closed[ring];
-  uint64_t& oldest_tokens = slot->closed_tokens[ring];
-  if (oldest_tokens == 0 && slot->open_tokens == 0) {
-    return;
+  if (slot->closed_tokens[ring] > 0) {
+    slot->before.swap(slot->closed[ring]);
   }
-  if (oldest.empty()) {
-    oldest.assign(cells(), 0);
+  if (slot->open_tokens > 0) {
+    slot->closed[ring] = slot->total;
   }
-  for (size_t i = 0; i < oldest.size(); ++i) {
-    const uint32_t count = slot->open[i];
-    slot->window[i] += count - oldest[i];
-    slot->seen[i] += count;
-    oldest[i] = 0;
-  }
-  slot->window_tokens += slot->open_tokens - oldest_tokens;
+  slot->window_tokens += slot->open_tokens - slot->closed_tokens[ring];
   slot->seen_tokens += slot->open_tokens;
-  oldest_tokens = slot->open_tokens;
-  slot->open_tokens = 0;
-  oldest.swap(slot->open);
+  slot->closed_tokens[ring] = std::exchange(slot->open_tokens, 0);
 }
 
 int ReporterWindow::bucket_count() const {
   return static_cast<int>(std::min<uint64_t>(next_bucket_, shared_.options->buckets));
 }
 
-const std::vector<uint32_t>* ReporterWindow::Bucket(const Slot& slot, int age,
-                                                    uint64_t* tokens) const {
-  const size_t ring = (next_bucket_ - 1 - age) % shared_.options->buckets;
-  *tokens = slot.closed_tokens[ring];
-  return *tokens == 0 ? nullptr : &slot.closed[ring];
+const std::vector<uint32_t>& ReporterWindow::SumBefore(const Slot& slot, int age) const {
+  for (int older = age + 1; older < bucket_count(); ++older) {
+    if (BucketTokens(slot, older) > 0) {
+      return slot.closed[Ring(older)];
+    }
+  }
+  return slot.before;
 }
 
 }  // namespace advisor

@@ -61,10 +61,11 @@ struct Applied {
 // Counts of the last `buckets` closed buckets of one reporter, per domain and phase, with the
 // bucket being filled and what was seen in all.
 //
-// Invariants, per domain, phase, layer and expert: window = sum of the closed buckets; seen = all
-// counted since Rebase(), the open bucket left out; a key frame brings key - seen - open - refused.
-// Everything is a function of the frames added, in their order. Cells are laid out [layers,
-// experts]. Not thread-safe.
+// Kept are running sums, not buckets: counting touches one matrix, closing a bucket copies it, and
+// what lies between two sums is their difference, exact although they run modulo 2^32. Per domain,
+// phase, layer and expert: window = newest closed sum - before; open = total - newest closed sum; a
+// key frame brings key - (total - based) - refused. Everything is a function of the frames added,
+// in their order. Cells are laid out [layers, experts]. Not thread-safe.
 class ReporterWindow {
  public:
   struct Shared {
@@ -85,15 +86,26 @@ class ReporterWindow {
   struct Slot {
     int domain = 0;
     Phase phase = Phase::kDecode;
-    std::vector<uint32_t> window, open, seen;
-    std::vector<uint32_t> refused;              // lawless counts since Rebase(); empty: none
-    std::vector<std::vector<uint32_t>> closed;  // ring; a matrix is made when it is first needed
-    std::vector<uint64_t> closed_tokens;        // 0: nothing in that bucket, its matrix is zero
+    std::vector<uint32_t> total, before, based;  // up to now, to the window's begin, to Rebase()
+    std::vector<uint32_t> refused;               // lawless counts since Rebase(); empty: none
+    std::vector<std::vector<uint32_t>> closed;   // ring: up to the end of each bucket
+    std::vector<uint64_t> closed_tokens;         // 0: nothing in that bucket, its sum is stale
     uint64_t window_tokens = 0, open_tokens = 0, seen_tokens = 0, refused_tokens = 0;
     uint64_t seen_visit_tokens = 0, seen_remote_visits = 0;
     double seen_baseline_visits = 0;
     bool unreadable =
         false;  // a block without readable counts came: the next key frame only aligns
+  };
+  // Counts between two running sums; valid until the window changes.
+  class Cells {
+   public:
+    Cells(const std::vector<uint32_t>& from, const std::vector<uint32_t>& to)
+        : from_(from), to_(to) {}
+    uint32_t operator[](size_t cell) const { return to_[cell] - from_[cell]; }
+    size_t size() const { return to_.size(); }
+
+   private:
+    absl::Span<const uint32_t> from_, to_;
   };
 
   // Bytes reserved for one slot, and for one domain's sample.
@@ -132,8 +144,15 @@ class ReporterWindow {
   uint64_t open_tokens() const { return open_tokens_; }
   // Closed buckets in the window.
   int bucket_count() const;
-  // Counts and tokens of one of them, 0 being the newest; nullptr when the slot has none there.
-  const std::vector<uint32_t>* Bucket(const Slot& slot, int age, uint64_t* tokens) const;
+  // Tokens and counts of one of them, 0 being the newest; without tokens there are no counts.
+  uint64_t BucketTokens(const Slot& slot, int age) const { return slot.closed_tokens[Ring(age)]; }
+  Cells Bucket(const Slot& slot, int age) const {
+    return {SumBefore(slot, age), slot.closed[Ring(age)]};
+  }
+  // Of all closed buckets in the window; of the open one; of all since Rebase().
+  Cells Window(const Slot& slot) const { return {slot.before, SumBefore(slot, -1)}; }
+  Cells Open(const Slot& slot) const { return {SumBefore(slot, -1), slot.total}; }
+  Cells Counted(const Slot& slot) const { return {slot.based, slot.total}; }
 
  private:
   // Counts of one slot that wait to be spread over buckets; cells in (*shared_.scratch)[matrix].
@@ -145,6 +164,9 @@ class ReporterWindow {
     double baseline_visits = 0;
   };
 
+  size_t Ring(int age) const { return (next_bucket_ - 1 - age) % shared_.options->buckets; }
+  // The sum up to the begin of the bucket of that age, -1 being the open one.
+  const std::vector<uint32_t>& SumBefore(const Slot& slot, int age) const;
   size_t cells() const { return size_t(shared_.model->moe_layers) * shared_.model->experts; }
   void Begin();
   int FindDomain(const std::string& name);
@@ -164,6 +186,7 @@ class ReporterWindow {
   void CountVisits(int slot, uint64_t tokens, uint64_t visits, double baseline);
   void CloseIfFull();
   void Close();
+  void AddBeforeWindow(const Lump& lump, uint64_t pieces, uint64_t end);
   void CloseSlot(Slot* slot, size_t ring);
 
   Shared shared_;

@@ -173,14 +173,14 @@ void AddSampled(const TrafficWindow& window, const std::string& domain, uint64_t
 void AddBuckets(const ReporterWindow& reporter, const ReporterWindow::Slot& slot, int from_age,
                 int to_age, Request* sums) {
   for (int age = from_age; age < to_age; ++age) {
-    uint64_t tokens = 0;
-    const std::vector<uint32_t>* bucket = reporter.Bucket(slot, age, &tokens);
-    if (bucket == nullptr) {
+    const uint64_t tokens = reporter.BucketTokens(slot, age);
+    if (tokens == 0) {
       continue;
     }
-    sums->counts.resize(bucket->size(), 0);
-    for (size_t cell = 0; cell < bucket->size(); ++cell) {
-      sums->counts[cell] += (*bucket)[cell];
+    const ReporterWindow::Cells bucket = reporter.Bucket(slot, age);
+    sums->counts.resize(bucket.size(), 0);
+    for (size_t cell = 0; cell < bucket.size(); ++cell) {
+      sums->counts[cell] += bucket[cell];
     }
     sums->tokens += static_cast<int>(tokens);
   }

@@ -95,9 +95,10 @@ std::vector<DomainCounts> CountsByDomain(const TrafficWindow& window, const Left
       domain.domain = name;
       const int phase = static_cast<int>(slot.phase);
       domain.tokens[phase] += slot.window_tokens;
-      domain.counts[phase].resize(slot.window.size(), 0);
-      for (size_t cell = 0; cell < slot.window.size(); ++cell) {
-        domain.counts[phase][cell] += slot.window[cell];
+      const ReporterWindow::Cells counts = reporter->Window(slot);
+      domain.counts[phase].resize(counts.size(), 0);
+      for (size_t cell = 0; cell < counts.size(); ++cell) {
+        domain.counts[phase][cell] += counts[cell];
       }
     }
   }

@@ -43,12 +43,20 @@ class ReporterWindowTest : public ::testing::Test {
     }
     return sums;
   }
+  static std::vector<uint32_t> Listed(const ReporterWindow::Cells& cells) {
+    std::vector<uint32_t> list(cells.size());
+    for (size_t i = 0; i < list.size(); ++i) {
+      list[i] = cells[i];
+    }
+    return list;
+  }
+  std::vector<uint32_t> OpenOfTheFirst() { return Listed(window().Open(window().slots()[0])); }
   SumsByKey Windowed() {
     SumsByKey sums;
     for (const ReporterWindow::Slot& slot : window().slots()) {
       if (slot.window_tokens > 0) {
         sums[{window().domains()[slot.domain].name, static_cast<int>(slot.phase)}] = {
-            slot.window_tokens, slot.window};
+            slot.window_tokens, Listed(window().Window(slot))};
       }
     }
     return sums;
@@ -127,7 +135,7 @@ TEST_F(ReporterWindowTest, ARefusedBlockIsNotSmuggledBackByAKeyFrame) {
   EXPECT_THAT(window().AddCumulative(Blocks(with(sent)), 3, {}).refused, SizeIs(0));
   Sums counted = good;
   counted.Add(good);
-  EXPECT_EQ(window().slots()[0].open, counted.cells);
+  EXPECT_EQ(OpenOfTheFirst(), counted.cells);
 }
 
 TEST_F(ReporterWindowTest, AfterAnUnreadableBlockCountingGoesOnFromTheKeyFrame) {
@@ -215,7 +223,7 @@ TEST_F(ReporterWindowTest, VisitsOfKeyFramesAreWhatIsNew) {
   blocks[0].remote_visits = 6;
   blocks[0].baseline_remote_visits = 8.5;
   EXPECT_EQ(window().Add(blocks, 1, {}).visits.at(0).remote_visits, 6u);
-  blocks = Blocks({{{"d", 1}, {4, window().slots()[0].open}}});
+  blocks = Blocks({{{"d", 1}, {4, OpenOfTheFirst()}}});
   blocks[0].visit_tokens = 9;
   blocks[0].remote_visits = 10;
   blocks[0].baseline_remote_visits = 12;
