@@ -31,7 +31,17 @@ Hub::Hub(ReporterIdentity identity, PlanSessionOptions options,
          std::function<Incarnation()> new_incarnation, StorePlan store)
     : store_(std::move(store)),
       report_(std::move(identity), new_incarnation),
-      plans_(std::move(options), new_incarnation()) {}
+      plans_(std::move(options), new_incarnation()),
+      writer_([this] { WritePlans(); }) {}
+
+Hub::~Hub() {
+  {
+    std::lock_guard lock(plan_mutex_);
+    destroyed_ = true;
+  }
+  write_change_.notify_one();
+  writer_.join();
+}
 
 absl::Status Hub::Restore(Plan plan) {
   if (absl::Status status = report_.SetModel(plan.model, plan.topology); !status.ok()) {
@@ -176,7 +186,9 @@ void Hub::Interrupt() {
 
 SubscriberHello Hub::PlanHello() {
   std::lock_guard lock(plan_mutex_);
-  acks_.clear();  // of the stream before; what still matters is asked for again
+  // Of the stream before; what still matters is asked for again.
+  acks_.clear();
+  unwritten_acks_.clear();
   subscribe_anew_ = false;
   return plans_.Hello();
 }
@@ -246,25 +258,65 @@ Hub::PlanOutput Hub::WaitAcks(absl::Time deadline, const std::function<bool()>& 
 
 void Hub::CarryOut(PlanEffects effects) {
   if (effects.store != nullptr) {
-    if (absl::Status status = store_(*effects.store); status.ok()) {
-      spdlog::info("plan {} in force, grouping {}", ToText(effects.store->position),
-                   effects.store->grouping.revision);
-    } else {
-      spdlog::error("plan {} could not be stored: {}", ToText(effects.store->position),
-                    std::string(status.message()));
-      effects = plans_.OnStoreFailed(*effects.store, std::string(status.message()));
-    }
+    unwritten_ = std::move(effects.store);
+    write_change_.notify_one();
   }
+  const bool disk_busy = unwritten_ != nullptr || writing_;
   for (PlanAck& ack : effects.acks) {
     if (ack.phase == AckPhase::kNack) {
       spdlog::warn("plan {} refused: {}", ToText(ack.position), ack.nack_message);
+      std::erase_if(unwritten_acks_, [&](const PlanAck& waits) {
+        return waits.subject == ack.subject && waits.position == ack.position;
+      });
     }
-    if (acks_.size() == kMaxAcks) {
-      acks_.pop_front();
-    }
-    acks_.push_back(std::move(ack));
+    const bool at_once = ack.phase == AckPhase::kReceived || ack.phase == AckPhase::kNack;
+    QueueAck(std::move(ack), disk_busy && !at_once ? &unwritten_acks_ : &acks_);
   }
   subscribe_anew_ = subscribe_anew_ || effects.subscribe_anew;
+}
+
+void Hub::QueueAck(PlanAck ack, std::deque<PlanAck>* queue) {
+  if (queue->size() == kMaxAcks) {
+    queue->pop_front();
+  }
+  queue->push_back(std::move(ack));
+}
+
+void Hub::WritePlans() {
+  std::unique_lock lock(plan_mutex_);
+  while (true) {
+    write_change_.wait(lock, [&] { return unwritten_ != nullptr || destroyed_; });
+    if (unwritten_ == nullptr) {
+      return;
+    }
+    const std::shared_ptr<const Plan> plan = std::exchange(unwritten_, nullptr);
+    writing_ = true;
+    lock.unlock();
+    const absl::Status status = store_(*plan);
+    lock.lock();
+    writing_ = false;
+    if (unwritten_ == nullptr) {  // else the newer one decides
+      OnWritten(*plan, status);
+      plan_change_.notify_all();
+    }
+  }
+}
+
+void Hub::OnWritten(const Plan& plan, const absl::Status& status) {
+  std::deque<PlanAck> acks = std::exchange(unwritten_acks_, {});
+  if (status.ok()) {
+    spdlog::info("plan {} in force, grouping {}", ToText(plan.position), plan.grouping.revision);
+  } else {
+    spdlog::error("plan {} could not be stored: {}", ToText(plan.position),
+                  std::string(status.message()));
+    std::erase_if(acks, [&](const PlanAck& ack) {
+      return ack.subject == AckSubject::kPlacement && ack.position <= plan.position;
+    });
+    CarryOut(plans_.OnStoreFailed(plan, std::string(status.message())));
+  }
+  for (PlanAck& ack : acks) {
+    QueueAck(std::move(ack), &acks_);
+  }
 }
 
 void Hub::AnnouncePlans() {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -45,14 +46,17 @@ class PlanListener {
 };
 
 // Where intake, report stream and plan stream of one agent meet: the two sessions, each under its
-// own lock, and who is to be woken. Never calls out under a lock; the plan file is written under
-// the plan lock, so that an older plan cannot overwrite a newer one, and counting goes on
-// meanwhile. Thread-safe.
+// own lock, and who is to be woken. Never calls out under a lock. One thread writes the plan file,
+// always the newest plan there is, so that a disk that hangs holds up neither counting nor the
+// streams: RECEIVED is said at once, and what says more once the plan would survive a restart.
+// Engines do not wait for the disk either, or its node would be the last of its group to switch.
+// Thread-safe.
 class Hub {
  public:
   using StorePlan = std::function<absl::Status(const Plan&)>;
   Hub(ReporterIdentity identity, PlanSessionOptions options,
       std::function<Incarnation()> new_incarnation, StorePlan store);
+  ~Hub();  // finishes what is being written
 
   // Before anything else: the plan file of the last run.
   absl::Status Restore(Plan plan);
@@ -101,8 +105,13 @@ class Hub {
   AgentStatus Status() const;
 
  private:
-  // Writes what is to be stored and queues acknowledgements. Needs plan_mutex_.
+  // Hands over what is to be stored and queues acknowledgements. Needs plan_mutex_.
   void CarryOut(PlanEffects effects);
+  void QueueAck(PlanAck ack, std::deque<PlanAck>* queue);
+  // The writer's thread.
+  void WritePlans();
+  // The newest plan has been written, or not. Needs plan_mutex_.
+  void OnWritten(const Plan& plan, const absl::Status& status);
   // Tells everyone after a change of the plan session; needs no lock held.
   void AnnouncePlans();
   std::vector<std::shared_ptr<PlanListener>> Listeners() const;
@@ -121,10 +130,16 @@ class Hub {
   std::deque<PlanAck> acks_;
   bool subscribe_anew_ = false, subscribed_ = false;
   std::vector<std::shared_ptr<PlanListener>> listeners_;
+  std::condition_variable write_change_;
+  std::shared_ptr<const Plan> unwritten_;  // to be written next; a newer one replaces it
+  std::deque<PlanAck> unwritten_acks_;     // wait for it, and for the one being written
+  bool writing_ = false, destroyed_ = false;
 
   // Read under either lock, set under both.
   bool stopping_ = false;
   absl::Time flush_until_ = absl::InfinitePast();
+
+  std::thread writer_;  // last: it uses the rest
 };
 
 }  // namespace advisor::client
