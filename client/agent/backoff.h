@@ -8,9 +8,9 @@
 
 namespace advisor::client {
 
-// Pauses between attempts to connect: full jitter below a bound that doubles from `min` to `max`.
-// The bound starts again only after a stream lived kStable, so that a daemon which accepts and then
-// drops is not hammered.
+// Pauses between attempts to connect, at most `max`: full jitter below a bound that doubles from
+// `min` to `max`. The bound starts again only after a stream lived kStable, so that a daemon which
+// accepts and then drops is not hammered.
 class Backoff {
  public:
   static constexpr absl::Duration kStable = absl::Seconds(30);
@@ -18,14 +18,18 @@ class Backoff {
   Backoff(absl::Duration min, absl::Duration max, uint64_t seed)
       : min_(min), max_(std::max(min, max)), bound_(min), rng_(seed) {}
 
-  // How long to wait after a stream that lived so long.
-  absl::Duration Next(absl::Duration lived) {
+  // How long to wait after a stream that lived so long. `asked`: what the daemon said to wait; then
+  // never less, and up to twice as much, so that those it sent away together do not come back so.
+  absl::Duration Next(absl::Duration lived, absl::Duration asked = absl::ZeroDuration()) {
     if (lived >= kStable) {
       bound_ = min_;
     }
     const absl::Duration pause = bound_ * rng_.Uniform();
     bound_ = std::min(bound_ * 2, max_);
-    return pause;
+    if (asked <= absl::ZeroDuration()) {
+      return pause;
+    }
+    return std::max(pause, std::min(asked, max_ / 2) * (1 + rng_.Uniform()));
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include "absl/time/clock.h"
 #include "client/agent/streams.h"
+#include "proto/convert/status.h"
 
 namespace advisor::client {
 
@@ -27,11 +28,12 @@ void ReconnectingStream::Run() {
       return;
     }
     const absl::Duration lived = absl::Now() - start;
-    const absl::Duration pause = backoff.Next(lived);
+    const absl::Duration pause = backoff.Next(lived, RetryDelayOf(status));
     if (std::string failure(status.message());
         failure != last_failure || lived >= Backoff::kStable) {
       spdlog::warn("{} stream ended: {}; trying again with backoff up to {}", name_,
-                   status.ToString(), absl::FormatDuration(options_.reconnect_max));
+                   status.ToString(absl::StatusToStringMode::kWithNoExtraData),
+                   absl::FormatDuration(options_.reconnect_max));
       last_failure = std::move(failure);
     }
     hub_->WaitStop(absl::Now() + pause);

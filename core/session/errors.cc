@@ -51,9 +51,9 @@ absl::Status Superseded(const std::string& peer) {
 }
 
 absl::Status BadSequence(const std::string& reporter, const Frame& frame) {
-  return absl::InvalidArgumentError(
-      absl::StrFormat("reporter \"%s\": frame has sequences %d .. %d, must be 1 or more and rise",
-                      reporter, frame.seq_first, frame.seq_last));
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "frame.seq_first is %d, seq_last %d: must be 1 or more and rise; reporter \"%s\"",
+      frame.seq_first, frame.seq_last, reporter));
 }
 
 absl::Status UnknownKeyBase(const std::string& reporter, uint64_t got, uint64_t want) {
@@ -69,8 +69,8 @@ absl::Status WindowNotWanted(const std::string& reporter) {
 
 absl::Status UnknownPosition(const std::string& subscriber, const Position& position) {
   return absl::InvalidArgumentError(
-      absl::StrFormat("subscriber \"%s\" acknowledges %s, which was never sent to it", subscriber,
-                      ToString(position)));
+      absl::StrFormat("ack.position is %s, which was never sent to subscriber \"%s\"",
+                      ToString(position), subscriber));
 }
 
 absl::Status SlowConsumer(const std::string& subscriber, const std::string& what,

@@ -114,7 +114,7 @@ std::string ToBytes(const Incarnation& incarnation) {
 absl::StatusOr<Incarnation> IncarnationFromBytes(const std::string& bytes) {
   if (bytes.size() != kIncarnationBytes) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "incarnation has %d bytes, must be %d random ones", bytes.size(), kIncarnationBytes));
+        "hello.incarnation has %d bytes, must be %d random ones", bytes.size(), kIncarnationBytes));
   }
   Incarnation out;
   for (int i = 0; i < 8; ++i) {

@@ -9,6 +9,9 @@ namespace {
 constexpr size_t kMaxStatusBytes = 1024;
 constexpr int kRetrySeconds = 1;
 
+constexpr char kTypePrefix[] = "type.googleapis.com/google.rpc.";
+constexpr char kRetryInfo[] = "type.googleapis.com/google.rpc.RetryInfo";
+
 // Messages of google/rpc/status.proto and error_details.proto, field by field: the distribution
 // packages no code for them.
 using Fields = google::protobuf::UnknownFieldSet;
@@ -21,13 +24,45 @@ std::string Serialized(const Fields& fields) {
 
 void AddDetail(const char* type, const Fields& detail, Fields* status) {
   Fields any;
-  any.AddLengthDelimited(1, std::string("type.googleapis.com/google.rpc.") + type);
+  any.AddLengthDelimited(1, std::string(kTypePrefix) + type);
   any.AddLengthDelimited(2, Serialized(detail));
   status->AddLengthDelimited(3, Serialized(any));
 }
 
-// A google.rpc.Status with an ErrorInfo where the status has a reason, and a RetryInfo where trying
-// again helps; empty: neither.
+// The last length-delimited field of this number; empty: none, or no message at all.
+std::string TextField(const std::string& bytes, int number) {
+  Fields fields;
+  std::string text;
+  if (fields.ParseFromString(bytes)) {
+    for (int i = 0; i < fields.field_count(); ++i) {
+      const auto& field = fields.field(i);
+      if (field.number() == number &&
+          field.type() == google::protobuf::UnknownField::TYPE_LENGTH_DELIMITED) {
+        text = field.length_delimited();
+      }
+    }
+  }
+  return text;
+}
+
+// The RetryInfo among the details of a status, serialized; empty: none.
+std::string RetryInfoIn(const std::string& details) {
+  Fields status;
+  if (status.ParseFromString(details)) {
+    for (int i = 0; i < status.field_count(); ++i) {
+      const auto& detail = status.field(i);
+      if (detail.number() == 3 &&
+          detail.type() == google::protobuf::UnknownField::TYPE_LENGTH_DELIMITED &&
+          TextField(detail.length_delimited(), 1) == kRetryInfo) {
+        return TextField(detail.length_delimited(), 2);
+      }
+    }
+  }
+  return "";
+}
+
+// A google.rpc.Status with an ErrorInfo where the status has a reason, a RetryInfo where trying
+// again helps, and a BadRequest where a field is at fault; empty: none of them.
 std::string Details(const absl::Status& status, const std::string& message) {
   Fields out;
   if (const std::string reason = ReasonOf(status); !reason.empty()) {
@@ -41,6 +76,14 @@ std::string Details(const absl::Status& status, const std::string& message) {
     delay.AddVarint(1, kRetrySeconds);
     info.AddLengthDelimited(1, Serialized(delay));
     AddDetail("RetryInfo", info, &out);
+  }
+  if (const std::string field = FieldOf(status);
+      absl::IsInvalidArgument(status) && !field.empty()) {
+    Fields violation, request;
+    violation.AddLengthDelimited(1, field);
+    violation.AddLengthDelimited(2, message);
+    request.AddLengthDelimited(1, Serialized(violation));
+    AddDetail("BadRequest", request, &out);
   }
   if (out.empty()) {
     return "";
@@ -68,7 +111,26 @@ grpc::Status ToGrpc(const absl::Status& status) {
 
 absl::Status FromGrpc(const grpc::Status& status) {
   // Out-of-range codes of a strange peer become kUnknown.
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  absl::Status out(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  if (const std::string retry = RetryInfoIn(status.error_details()); !retry.empty()) {
+    out.SetPayload(kRetryInfo, absl::Cord(retry));
+  }
+  return out;
+}
+
+absl::Duration RetryDelayOf(const absl::Status& status) {
+  const absl::optional<absl::Cord> info = status.GetPayload(kRetryInfo);
+  Fields delay;
+  absl::Duration out;
+  if (info.has_value() && delay.ParseFromString(TextField(std::string(*info), 1))) {
+    for (int i = 0; i < delay.field_count(); ++i) {
+      if (delay.field(i).type() == google::protobuf::UnknownField::TYPE_VARINT) {
+        const auto value = static_cast<int64_t>(delay.field(i).varint());
+        out += delay.field(i).number() == 1 ? absl::Seconds(value) : absl::Nanoseconds(value);
+      }
+    }
+  }
+  return std::max(out, absl::ZeroDuration());
 }
 
 std::string ReasonOf(const absl::Status& status) {
@@ -81,6 +143,16 @@ std::string ReasonOf(const absl::Status& status) {
   const bool capitals = std::all_of(reason.begin(), reason.end(),
                                     [](char c) { return (c >= 'A' && c <= 'Z') || c == '_'; });
   return capitals ? reason : "";
+}
+
+std::string FieldOf(const absl::Status& status) {
+  const std::string message(status.message());
+  const size_t end = message.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_.[]");
+  if (end == std::string::npos || end == 0) {
+    return "";
+  }
+  const bool named = message.compare(end, 5, " has ") == 0 || message.compare(end, 4, " is ") == 0;
+  return named ? message.substr(0, end) : "";
 }
 
 }  // namespace advisor

@@ -228,8 +228,8 @@ class ReportOnceReactor final : public grpc::ServerUnaryReactor {
       return DrainingError();
     }
     if (static_cast<size_t>(request.frames_size()) > kMaxFramesOnce) {
-      return absl::InvalidArgumentError(absl::StrCat("request has ", request.frames_size(),
-                                                     " frames, limit is ", kMaxFramesOnce));
+      return absl::InvalidArgumentError(absl::StrCat("frames has ", request.frames_size(),
+                                                     " entries, limit is ", kMaxFramesOnce));
     }
     ASSIGN_OR_RETURN(ReporterHello hello, FromProto(request.hello()));
     RETURN_IF_ERROR(
