@@ -15,14 +15,23 @@ std::string Name(const google::protobuf::EnumDescriptor* type, Enum value) {
   return descriptor == nullptr ? "?" : EnumName(*descriptor);
 }
 
+std::string LeftOutText(const v1::ReporterStatus& reporter) {
+  std::string out;
+  for (const v1::LeftOutDomain& domain : reporter.left_out()) {
+    absl::StrAppendFormat(&out, "%s%s (%.2f)", out.empty() ? "" : ", ",
+                          DomainLabel(domain.domain()), domain.distance());
+  }
+  return out.empty() ? "-" : out;
+}
+
 void PrintReporters(const v1::DeploymentStatus& d) {
   Table table({"reporter", "node", "state", "runs plan", "frames", "steps", "tokens", "lost steps",
-               "rejected"});
+               "rejected", "left out of"});
   for (const v1::ReporterStatus& r : d.reporters()) {
     table.AddRow({r.reporter_id(), r.node(),
                   Name(v1::ReporterStatus::State_descriptor(), r.state()), ToText(r.applied()),
                   absl::StrCat(r.frames()), absl::StrCat(r.steps()), absl::StrCat(r.tokens()),
-                  absl::StrCat(r.lost_steps()), absl::StrCat(r.rejected_blocks())});
+                  absl::StrCat(r.lost_steps()), absl::StrCat(r.rejected_blocks()), LeftOutText(r)});
   }
   std::printf("%s", table.ToText().c_str());
 }

@@ -164,7 +164,8 @@ void Planner::Start(Verdict due, bool advice, bool forced, std::optional<Command
 // Until the next solve: what drifts in between is held against what was solved for.
 void Planner::UpdateOutliers(Turn& turn) {
   LeftOut left_out;
-  for (const Outlier& outlier : FindOutliers(ingest_.window())) {
+  outliers_ = FindOutliers(ingest_.window());
+  for (const Outlier& outlier : outliers_) {
     left_out.insert({outlier.reporter, outlier.domain});
     if (!left_out_.contains({outlier.reporter, outlier.domain})) {
       journal_.Log(
@@ -450,6 +451,13 @@ void Planner::FillStatus(DeploymentStatus* status) const {
   }
   if (watch_.position() != Position{}) {
     status->measured_saving = watch_.measured_saving();
+  }
+  for (const Outlier& outlier : outliers_) {  // by domain
+    for (ReporterStatus& reporter : status->reporters) {
+      if (reporter.reporter_id == outlier.reporter) {
+        reporter.left_out.push_back({outlier.domain, outlier.distance});
+      }
+    }
   }
   for (const DomainCounts& counts : counts_) {
     auto at = std::lower_bound(

@@ -85,7 +85,8 @@ class Planner {
   std::optional<absl::Time> last_solve_;
   uint64_t tokens_at_solve_ = 0;
   std::vector<DomainCounts> solved_for_, counts_;
-  LeftOut left_out_;
+  std::vector<Outlier> outliers_;  // of the last solve
+  LeftOut left_out_;               // what they are left out of
   double drift_ = 0;
   DriftHistory drift_history_;
   uint64_t tokens_at_statistics_ = 0;

@@ -17,12 +17,19 @@ namespace advisor {
 // meanings are those of the messages in proto/advisor/v1/admin.proto.
 enum class ReporterLiveness { kLive, kStale, kGone };
 
+// A domain that the last solve left a reporter's counts and samples out of.
+struct LeftOutDomain {
+  std::string domain;
+  double distance = 0;  // from what most reporters see, 0 .. 1
+};
+
 struct ReporterStatus {
   std::string reporter_id, node;
   ReporterLiveness liveness = ReporterLiveness::kLive;
   uint64_t frames = 0, tokens = 0, steps = 0, lost_steps = 0, rejected_blocks = 0,
            duplicate_frames = 0;
   Position applied;
+  std::vector<LeftOutDomain> left_out;  // sorted by domain
 };
 
 struct SubscriberStatus {

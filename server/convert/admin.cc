@@ -29,6 +29,11 @@ v1::ReporterStatus ReporterToProto(const ReporterStatus& reporter) {
   if (reporter.applied != Position{}) {
     *out.mutable_applied() = advisor::ToProto(reporter.applied);
   }
+  for (const LeftOutDomain& domain : reporter.left_out) {
+    v1::LeftOutDomain* left_out = out.add_left_out();
+    left_out->set_domain(domain.domain);
+    left_out->set_distance(domain.distance);
+  }
   return out;
 }
 

@@ -154,6 +154,22 @@ void AddFleet(const DeploymentStatus& d, const std::string& name, Families& out)
     out.Gauge("reporters", "Reporters by liveness.", {{"deployment", name}, {"state", states[i]}},
               reporters[i]);
   }
+  // Per domain, not per reporter: names of reporters are in the status, where they cost no series.
+  std::map<std::string, int> left_out;
+  for (const DomainStatus& domain : d.domains) {
+    left_out[domain.domain] = 0;
+  }
+  for (const ReporterStatus& reporter : d.reporters) {
+    for (const LeftOutDomain& domain : reporter.left_out) {
+      ++left_out[domain.domain];
+    }
+  }
+  for (const auto& [domain, count] : left_out) {
+    out.Gauge("reporters_left_out",
+              "Reporters whose experts of the domain lie too far from what most reporters see; the "
+              "last solve left their counts out.",
+              {{"deployment", name}, {"domain", domain}}, count);
+  }
   int subscribers[2] = {};
   for (const SubscriberStatus& subscriber : d.subscribers) {
     subscribers[subscriber.role == Role::kActor] += subscriber.connected;

@@ -35,6 +35,10 @@ const char* LivenessName(ReporterLiveness liveness) {
 }
 
 Json ReporterJson(const ReporterStatus& r) {
+  Json left_out = Json::array();
+  for (const LeftOutDomain& domain : r.left_out) {
+    left_out.push_back({{"domain", domain.domain}, {"distance", domain.distance}});
+  }
   return {{"reporter_id", r.reporter_id},
           {"node", r.node},
           {"state", LivenessName(r.liveness)},
@@ -44,7 +48,8 @@ Json ReporterJson(const ReporterStatus& r) {
           {"lost_steps", r.lost_steps},
           {"rejected_blocks", r.rejected_blocks},
           {"duplicate_frames", r.duplicate_frames},
-          {"applied", PositionJson(r.applied)}};
+          {"applied", PositionJson(r.applied)},
+          {"left_out", std::move(left_out)}};
 }
 
 Json SubscriberJson(const SubscriberStatus& s) {

@@ -59,6 +59,7 @@ const bytes = n => {
 };
 const age = s => s < 90 ? Math.round(s) + ' s' : s < 5400 ? Math.round(s / 60) + ' min'
   : s < 172800 ? Math.round(s / 3600) + ' h' : Math.round(s / 86400) + ' days';
+const domainName = name => name === '' ? '(unlabelled)' : name;
 const words = name => name.replaceAll('_', ' ');
 const tile = (name, value, kind) =>
   el('div', {class: 'tile'}, name, el('b', {class: kind || ''}, value));
@@ -97,7 +98,7 @@ function deployment(d) {
       tile('Window', count(d.window_tokens) + ' tokens')),
     table('Domains', ['Domain', 'Window tokens', 'Saved', 'Sent between nodes', 'Drift',
       'Prefill/decode correlation'],
-      d.domains.map(x => [x.domain === '' ? '(unlabelled)' : x.domain, count(x.window_tokens),
+      d.domains.map(x => [domainName(x.domain), count(x.window_tokens),
         saving(x), bytes(x.internode_bytes), x.drift.toFixed(3),
         x.prefill_decode_correlation === null ? '–' : x.prefill_decode_correlation.toFixed(2)])),
     table('Plans', ['Position', 'Why', 'Predicted', 'Modelled MoE time and GPU use of a step',
@@ -110,11 +111,13 @@ function deployment(d) {
       d.decisions.slice(0, 12).map(x => [age(x.age_s), words(x.reason), wide(x.detail),
         x.position === null ? '' : position(x.position)])),
     table('Reporters', ['Reporter', 'Node', 'State', 'Runs', 'Tokens', 'Steps', 'Lost steps',
-      'Rejected blocks'],
+      'Rejected blocks', 'Left out of'],
       d.reporters.map(r => [r.reporter_id, r.node, flagged(r.state, r.state !== 'live'),
         r.applied === null ? 'initial' : position(r.applied), count(r.tokens), count(r.steps),
         flagged(count(r.lost_steps), r.lost_steps > 0),
-        flagged(count(r.rejected_blocks), r.rejected_blocks > 0)])),
+        flagged(count(r.rejected_blocks), r.rejected_blocks > 0),
+        flagged(r.left_out.map(x => `${domainName(x.domain)} (${x.distance.toFixed(2)})`).join(', '),
+          r.left_out.length > 0)])),
     table('Subscribers', ['Subscriber', 'Role', 'Node', 'Connected', 'Knows', 'Phase', 'Refusal'],
       d.subscribers.map(s => [s.subscriber_id, s.role, s.node,
         flagged(s.connected ? 'yes' : 'no', !s.connected), position(s.known),

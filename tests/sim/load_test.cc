@@ -14,7 +14,9 @@
 #include "core/cost/evaluate.h"
 #include "core/grouping/assigner.h"
 #include "core/solver/solver.h"
+#include "core/window/outliers.h"
 #include "core/window/request_sample.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_daemon.h"
 #include "tests/support/fake_subscriber.h"
@@ -250,6 +252,7 @@ void LieInSamples(Frame* frame, uint64_t* next_key) {
 struct Poisoned {
   double cost = 0;
   uint64_t window_tokens = 0;
+  std::set<std::string> left_out;  // reporters that the status names
 };
 Poisoned CostOfALie(const std::function<void(Frame*)>& lie) {
   // Enough tokens of each domain to tell a lie by.
@@ -269,9 +272,21 @@ Poisoned CostOfALie(const std::function<void(Frame*)>& lie) {
   if (honest.InForce() == nullptr || poisoned.InForce() == nullptr) {
     return {};
   }
+  const auto left_out = [](const DeploymentStatus& status) {
+    std::set<std::string> reporters;
+    for (const ReporterStatus& reporter : status.reporters) {
+      for (const LeftOutDomain& domain : reporter.left_out) {
+        EXPECT_GT(domain.distance, kOutlierDistance) << reporter.reporter_id << domain.domain;
+        reporters.insert(reporter.reporter_id);
+      }
+    }
+    return reporters;
+  };
+  EXPECT_THAT(left_out(honest.Status()), ::testing::IsEmpty());
+  const DeploymentStatus status = poisoned.Status();
   return {
       (1 - poisoned.SavingOf(*poisoned.InForce(), 0)) / (1 - honest.SavingOf(*honest.InForce(), 0)),
-      poisoned.Status().window_tokens};
+      status.window_tokens, left_out(status)};
 }
 
 TEST(LoadTest, AReporterThatLiesAThousandfoldIsOneAmongOthers) {
@@ -300,6 +315,7 @@ TEST(LoadTest, AReporterWhoseTokensAreLikeNobodysIsLeftOut) {
       }
     });
     EXPECT_LE(poisoned.cost, 1.05) << lie;
+    EXPECT_EQ(poisoned.left_out.size(), 1u) << lie;
     RecordProperty(lie, static_cast<int>(100 * poisoned.cost));
   }
 }
@@ -316,6 +332,7 @@ TEST(LoadTest, AReporterThatLiesInHalfOfItsTokensIsAnEighthOfTheTraffic) {
     }
   });
   EXPECT_LE(poisoned.cost, 1.25);
+  EXPECT_THAT(poisoned.left_out, ::testing::IsEmpty());
   RecordProperty("cost_percent", static_cast<int>(100 * poisoned.cost));
 }
 

@@ -36,6 +36,7 @@ TEST(MetricsTest, HasWhatDashboardsBuildOn) {
         "moe_advisor_plan_revision{deployment=\"chat\"} 7",
         "moe_advisor_build_info{version=\"1.2.3\"} 1",
         "moe_advisor_reporters{deployment=\"chat\",state=\"stale\"} 1",
+        "moe_advisor_reporters_left_out{deployment=\"chat\",domain=\"law \\\"and\\\" order\"} 1",
         "moe_advisor_rejected_blocks_total{deployment=\"chat\",reason=\"sum_law\"} 2",
         "moe_advisor_decisions_total{deployment=\"chat\",reason=\"no_gain\"} 4",
         "moe_advisor_plan_nacks_total{deployment=\"chat\",reason=\"out_of_memory\"} 1",

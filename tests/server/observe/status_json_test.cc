@@ -25,6 +25,8 @@ TEST(StatusJsonTest, TellsEverything) {
   EXPECT_EQ(d["measured_saving"], 0.25);
   EXPECT_EQ(d["reporters"][0]["state"], "stale");
   EXPECT_TRUE(d["reporters"][0]["applied"].is_null());
+  EXPECT_EQ(d["reporters"][0]["left_out"][0]["domain"], "law \"and\" order");
+  EXPECT_EQ(d["reporters"][0]["left_out"][0]["distance"], 0.75);
   EXPECT_EQ(d["subscribers"][0]["phase"], "rolled_back");
   EXPECT_EQ(d["subscribers"][0]["nack"], "out_of_memory");
   EXPECT_EQ(d["domains"][0]["domain"], "law \"and\" order");

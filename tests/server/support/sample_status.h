@@ -27,6 +27,7 @@ inline EngineStatus SampleStatus() {
   reporter.liveness = ReporterLiveness::kStale;
   reporter.tokens = 99;
   reporter.lost_steps = 3;
+  reporter.left_out = {{"law \"and\" order", 0.75}};
   d.reporters = {reporter};
   SubscriberStatus subscriber;
   subscriber.subscriber_id = "agent-0";
