@@ -3,12 +3,24 @@
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 
 namespace advisor::server {
+namespace {
+
+// The packaged gRPC has no option for the lowest TLS version: it accepts 1.2 and 1.3, and takes the
+// ciphers of 1.2 alone from this variable, once per process. A cipher that needs a key which no
+// side has leaves 1.2 nothing to agree on. Whoever sets the variable keeps the say.
+void AcceptTls13Only() {
+  ::setenv("GRPC_SSL_CIPHER_SUITES", "PSK-AES256-GCM-SHA384", /*overwrite=*/0);
+}
+
+}  // namespace
+
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const TlsOptions& tls) {
   if (!tls.enabled()) {
     return grpc::InsecureServerCredentials();
@@ -19,6 +31,7 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const T
       return absl::NotFoundError(absl::StrFormat("%s %s cannot be read", key, *path));
     }
   }
+  AcceptTls13Only();
   grpc::experimental::TlsServerCredentialsOptions options(
       std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
           tls.key, tls.cert, tls.client_ca, static_cast<unsigned>(tls.reload_seconds)));

@@ -12,6 +12,7 @@ namespace advisor::server {
 
 // Credentials that follow their files: connections are made with what is in them, looked at every
 // reload_seconds; a pair that does not match leaves the old one in use. Without TLS: insecure ones.
+// Peers must speak TLS 1.3, unless the environment sets GRPC_SSL_CIPHER_SUITES.
 // NOT_FOUND: a file cannot be read.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const TlsOptions& tls);
 

@@ -157,6 +157,19 @@ TEST_F(TlsTest, CertificatesThatDoNotHoldAreRefused) {
               GrpcStatusIs(kDenied, HasSubstr("spiffe://test/agent/node-0")));
 }
 
+TEST_F(TlsTest, OnlyTls13IsSpoken) {
+  const std::string agent = folder_ / Agent();
+  const auto handshake = [&](const char* version) {
+    return std::system(absl::StrCat("openssl s_client -connect ", server_->grpc_address(), " -",
+                                    version, " -alpn h2 -CAfile ", ca_.certificate(), " -cert ",
+                                    agent, ".crt -key ", agent,
+                                    ".key -verify_return_error </dev/null >/dev/null 2>&1")
+                           .c_str());
+  };
+  EXPECT_EQ(handshake("tls1_3"), 0);
+  EXPECT_NE(handshake("tls1_2"), 0);
+}
+
 TEST_F(TlsTest, RotatedFilesServeNewConnectionsAndDropNoStream) {
   const auto old_channel = Connect(Agent());
   const auto context = Context();
