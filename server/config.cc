@@ -66,6 +66,7 @@ void ReadSession(StrictMap map, SessionOptions* o) {
   ReadSeconds(map, "max_report_interval_s", 0.01, &o->max_report_interval);
   ReadSeconds(map, "reporter_lease_s", 0.1, &o->reporter_lease);
   map.ReadInt("credits", 1, 1024, &o->credits);
+  map.ReadInt("key_frame_every", 0, 1'000'000, &o->key_frame_every);
   map.ReadInt("max_frame_bytes", 1024, 4 << 20, &o->max_frame_bytes);
   map.ReadInt("ack_every_frames", 1, 1024, &o->ack_every_frames);
   ReadSeconds(map, "ack_delay_s", 0, &o->ack_delay);

@@ -18,6 +18,7 @@ constexpr uint32_t kDefaultBuckets = 8;
 constexpr uint64_t kDefaultBucketTokens = 8192;
 constexpr uint64_t kDefaultBucketSteps = 1000;
 constexpr uint32_t kDefaultFrameBytes = 4u << 20;
+constexpr size_t kBlockBytes = 64;  // of a block on the wire, without its domain's name and counts
 
 template <typename T>
 T OrDefault(T value, T fallback) {
@@ -94,7 +95,7 @@ Frame MergeFrames(const Frame& first, const Frame& second, const ModelSpec& mode
 size_t EstimateBytes(const Frame& frame) {
   size_t bytes = 96 + SampleBytes(frame.samples);
   for (const ReportBlock& block : frame.blocks) {
-    bytes += 64 + block.domain.size() + block.counts.data.size();
+    bytes += kBlockBytes + block.domain.size() + block.counts.data.size();
   }
   return bytes;
 }
@@ -195,16 +196,20 @@ void ReportSession::Seal() {
   frame.seq_first = frame.seq_last = next_seq_++;
   frame.lost_steps = lost_steps_ - lost_before_;
   frame.samples = aggregator_->TakeSamples();
-  const size_t limit = OrDefault(limits_.max_frame_bytes, kDefaultFrameBytes);
-  while (!frame.samples.empty() && EstimateBytes(frame) > limit) {
-    frame.samples.resize(frame.samples.size() / 2);
-  }
+  FitSamples(&frame);
   AddSums(sums, &cumulative_);
   AddToBucket(frame);
   aggregator_->Clear();
   queue_.push_back(std::move(frame));
   if (queue_.size() > std::max<size_t>(kMaxQueued, in_flight_ + 1)) {
     MergeOldestWaiting();
+  }
+}
+
+void ReportSession::FitSamples(Frame* frame) const {
+  const size_t limit = OrDefault(limits_.max_frame_bytes, kDefaultFrameBytes);
+  while (!frame->samples.empty() && EstimateBytes(*frame) > limit) {
+    frame->samples.resize(frame->samples.size() / 2);
   }
 }
 
@@ -287,6 +292,7 @@ absl::Status ReportSession::OnHelloAck(const HelloAck& ack) {
   want_window_ = ack.want_window;
   want_key_frame_ = ack.want_key_frame || (gap && !ack.want_window);
   open_ = true;
+  frames_since_key_ = 0;
   last_sent_ = absl::InfinitePast();
   return absl::OkStatus();
 }
@@ -331,7 +337,7 @@ std::optional<ReportSession::Message> ReportSession::Next(absl::Time now) {
   }
   if (want_key_frame_) {
     want_key_frame_ = false;
-    if (cumulative_.tokens + aggregator_->sums().tokens > kMaxTokens) {
+    if (!KeyFrameFits()) {
       Seal();
       StartOver();
       return Restart{};
@@ -346,9 +352,15 @@ std::optional<ReportSession::Message> ReportSession::Next(absl::Time now) {
     if (!HasNews() && now < last_sent_ + max_interval) {
       return std::nullopt;
     }
+    if (limits_.key_frame_every != 0 && frames_since_key_ + 1 >= limits_.key_frame_every &&
+        KeyFrameFits()) {
+      last_sent_ = now;
+      return MakeKeyFrame();
+    }
     Seal();
   }
   last_sent_ = now;
+  ++frames_since_key_;
   const Frame& frame = queue_[in_flight_++];
   sent_lost_steps_ = std::max(sent_lost_steps_, frame.lost_steps);
   return frame;
@@ -370,7 +382,24 @@ absl::Time ReportSession::NextTime() const {
                                  : OrDefault(limits_.max_interval_ms, kDefaultMaxIntervalMs));
 }
 
+bool ReportSession::KeyFrameFits() const {
+  const StepSums& open = aggregator_->sums();
+  size_t blocks = cumulative_.blocks.size();
+  for (const BlockSums& block : open.blocks) {
+    blocks += std::none_of(cumulative_.blocks.begin(), cumulative_.blocks.end(),
+                           [&](const BlockSums& sum) {
+                             return sum.phase == block.phase && sum.domain == block.domain;
+                           });
+  }
+  const ModelSpec& model = aggregator_->model();
+  const size_t block_bytes =
+      kBlockBytes + size_t(model.moe_layers) * model.experts * sizeof(uint32_t);
+  return cumulative_.tokens + open.tokens <= kMaxTokens &&
+         blocks * block_bytes <= OrDefault(limits_.max_frame_bytes, kDefaultFrameBytes);
+}
+
 Frame ReportSession::MakeKeyFrame() {
+  frames_since_key_ = 0;
   queue_.clear();
   in_flight_ = 0;
   Seal();
@@ -381,6 +410,7 @@ Frame ReportSession::MakeKeyFrame() {
   key.seq_last = sealed.seq_last;
   key.lost_steps = sealed.lost_steps;
   key.samples = std::move(sealed.samples);
+  FitSamples(&key);
   key.key_frame = true;
   key.key_base_seq = key_base_seq_;
   queue_.back() = key;

@@ -88,9 +88,12 @@ class ReportSession {
 
   // Moves the open sums into a frame at the end of the queue and into cumulative sums and bucket.
   void Seal();
+  void FitSamples(Frame* frame) const;
   void AddToBucket(const Frame& frame);
   void CloseBucket();
   void MergeOldestWaiting();
+  // Sums fit a key frame: its tokens the protocol's counters, its bytes the daemon's limit.
+  bool KeyFrameFits() const;
   Frame MakeKeyFrame();
   WindowReplay MakeWindow();
   void StartOver();
@@ -115,6 +118,7 @@ class ReportSession {
 
   bool open_ = false;
   bool want_window_ = false, want_key_frame_ = false;
+  uint32_t frames_since_key_ = 0;  // on this stream
   absl::Time last_sent_ = absl::InfinitePast();
   uint64_t sent_lost_steps_ = 0;
 

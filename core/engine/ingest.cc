@@ -91,6 +91,7 @@ void Ingest::Open(StreamId stream, const ReporterHello& hello, uint64_t epoch, T
   ack.min_interval_ms = Milliseconds(limits.min_report_interval);
   ack.max_interval_ms = Milliseconds(limits.max_report_interval);
   ack.credits = limits.credits;
+  ack.key_frame_every = limits.key_frame_every;
   ack.max_frame_bytes = limits.max_frame_bytes;
   ack.features = hello.features & Offered();
   ack.sample_tokens =

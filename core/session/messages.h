@@ -68,6 +68,7 @@ struct HelloAck {
   uint32_t min_interval_ms = 0, max_interval_ms = 0;
   uint32_t credits = 0;
   uint32_t max_frame_bytes = 0;
+  uint32_t key_frame_every = 0;
   uint32_t sample_tokens = 0;
   uint32_t window_buckets = 0;
   uint64_t bucket_tokens = 0, bucket_steps = 0;

@@ -14,6 +14,7 @@ struct SessionOptions {
       absl::Seconds(60);  // silent for longer: its counts leave the window
   uint32_t credits = 8;
   uint32_t max_frame_bytes = 4u << 20;
+  uint32_t key_frame_every = 64;                       // frames; 0: only when one is asked for
   int ack_every_frames = 4;                            // acknowledge by count ...
   absl::Duration ack_delay = absl::Milliseconds(100);  // ... or by time
   absl::Duration progress_interval = absl::Seconds(10);

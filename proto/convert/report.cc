@@ -252,6 +252,7 @@ v1::HelloAck ToProto(const HelloAck& ack) {
   out.set_min_interval_ms(ack.min_interval_ms);
   out.set_max_interval_ms(ack.max_interval_ms);
   out.set_credits(ack.credits);
+  out.set_key_frame_every(ack.key_frame_every);
   out.set_max_frame_bytes(ack.max_frame_bytes);
   out.set_sample_tokens(ack.sample_tokens);
   out.set_window_buckets(ack.window_buckets);
@@ -274,6 +275,7 @@ absl::StatusOr<HelloAck> FromProto(const v1::HelloAck& ack) {
   out.min_interval_ms = ack.min_interval_ms();
   out.max_interval_ms = ack.max_interval_ms();
   out.credits = ack.credits();
+  out.key_frame_every = ack.key_frame_every();
   out.max_frame_bytes = ack.max_frame_bytes();
   out.sample_tokens = ack.sample_tokens();
   out.window_buckets = ack.window_buckets();

@@ -41,6 +41,7 @@ World::World(uint64_t seed, const Faults& faults, Step step)
   options_.session.reporter_lease = absl::Seconds(12);
   options_.session.received_timeout = absl::Seconds(4);
   options_.session.kept_plans = 6;
+  options_.session.key_frame_every = 9;
   daemon_.judge_history = false;  // Violations() is asked for
   if (step) {
     daemon_.step = std::move(step);

@@ -50,6 +50,8 @@ class FakeReporter {
     sent_ = 0;
     want_window_ = ack.want_window;
     want_key_ = ack.want_key_frame;
+    key_every_ = ack.key_frame_every;
+    since_key_ = 0;
     Acknowledge(ack.resume_after_seq);
     const uint64_t next = waiting_.empty() ? next_seq_ : waiting_.front().seq_first;
     want_key_ = want_key_ || (!want_window_ && next != ack.resume_after_seq + 1);
@@ -75,8 +77,10 @@ class FakeReporter {
     return window;
   }
   std::optional<Frame> NextFrame(Rng* rng) {
-    if (want_key_ && next_seq_ > base_ + 1) {
+    const bool due = key_every_ > 0 && since_key_ + 1 >= key_every_ && sent_ < waiting_.size();
+    if ((want_key_ || due) && next_seq_ > base_ + 1) {
       want_key_ = false;
+      since_key_ = 0;
       key_under_way_ = true;
       Frame key;
       key.key_frame = true;
@@ -95,6 +99,7 @@ class FakeReporter {
       return key;
     }
     if (sent_ < waiting_.size()) {
+      ++since_key_;
       return waiting_[sent_++];
     }
     return std::nullopt;
@@ -126,6 +131,7 @@ class FakeReporter {
   Position applied_;
   std::deque<Frame> waiting_;
   size_t sent_ = 0;  // of waiting_, on this stream
+  uint32_t key_every_ = 0, since_key_ = 0;
   std::deque<Frame> buckets_;
   SumsByKey total_;  // since base_
   bool want_window_ = false, want_key_ = false, key_under_way_ = false;

@@ -63,6 +63,7 @@ class SlowDaemon {
  public:
   HelloAck OnHello(const ReporterHello& hello, uint32_t credits) {
     HelloAck ack = Ack(0, credits);
+    ack.key_frame_every = 5;
     if (!known_ || hello.incarnation != incarnation_) {
       known_ = false;
       incarnation_ = hello.incarnation;
@@ -265,6 +266,58 @@ TEST(ReportSessionTest, AFrameHasOnePlacementAndWaitingFramesAreBounded) {
   }
   EXPECT_LE(frames, 17);
   EXPECT_EQ(next_seq, 101u);
+}
+
+// Records a step of one token and takes the frame that tells of it.
+Frame NextFrame(uint64_t number, ReportSession* session) {
+  Rng rng(number);
+  StepBuilder builder(number);
+  builder.Tokens(kModel, "a", Phase::kDecode, RandomIds(kModel, 1, &rng));
+  EXPECT_THAT(session->Record(builder.step()), IsOk());
+  return std::get<Frame>(*session->Next(absl::UnixEpoch() + absl::Seconds(number)));
+}
+
+TEST(ReportSessionTest, KeyFramesComeUnaskedAndHealWhatWasLost) {
+  ReportSession session = NewSession();
+  SlowDaemon daemon;
+  HelloAck ack = daemon.OnHello(session.Hello(), 100);
+  ack.key_frame_every = 4;
+  ASSERT_THAT(session.OnHelloAck(ack), IsOk());
+  daemon.OnWindow(std::get<WindowReplay>(*session.Next(absl::UnixEpoch())));
+  std::vector<uint64_t> key_frames;
+  for (uint64_t i = 1; i <= 12; ++i) {
+    const Frame frame = NextFrame(i, &session);
+    if (frame.key_frame) {
+      key_frames.push_back(i);
+      EXPECT_EQ(frame.steps, i);
+    }
+    if (i != 6) {  // lost; and that the daemon would like a key frame is lost too
+      daemon.OnFrame(frame);
+    }
+  }
+  EXPECT_THAT(key_frames, ::testing::ElementsAre(4, 8, 12));
+  EXPECT_EQ(daemon.totals().at({"a", Phase::kDecode})[0], 12u);
+}
+
+TEST(ReportSessionTest, SumsThatDoNotFitAMessageAreNotSentButCountedAnew) {
+  ReportSession session = NewSession();
+  HelloAck ack = Ack(0, 100);
+  ack.key_frame_every = 2;
+  ack.max_frame_bytes = 100;  // sums of 2 layers of 8 experts take 128 and the block's head
+  ASSERT_THAT(session.OnHelloAck(ack), IsOk());
+  for (uint64_t i = 1; i <= 5; ++i) {
+    EXPECT_FALSE(NextFrame(i, &session).key_frame);
+  }
+  const Incarnation before = session.Hello().incarnation;
+  FrameAck asks;
+  asks.acked_seq = 5;
+  asks.credits = 100;
+  asks.want_key_frame = true;
+  session.OnFrameAck(asks);
+  const auto message = session.Next(absl::UnixEpoch() + absl::Seconds(9));
+  ASSERT_TRUE(message.has_value());
+  EXPECT_TRUE(std::holds_alternative<ReportSession::Restart>(*message));
+  EXPECT_NE(session.Hello().incarnation, before);
 }
 
 TEST(ReportSessionTest, EmptyFramesShowLifeAtTheLongInterval) {

@@ -168,6 +168,7 @@ TEST(HelloAckConvertTest, EveryFieldReturns) {
   ack.window_buckets = 9;
   ack.bucket_tokens = 10;
   ack.bucket_steps = 11;
+  ack.key_frame_every = 12;
   ack.features = {true, false};
   ASSERT_OK_AND_ASSIGN(const HelloAck back, FromProto(ToProto(ack)));
   EXPECT_EQ(back.session_id, 1u);
@@ -181,6 +182,7 @@ TEST(HelloAckConvertTest, EveryFieldReturns) {
   EXPECT_EQ(back.max_interval_ms, 5u);
   EXPECT_EQ(back.credits, 6u);
   EXPECT_EQ(back.max_frame_bytes, 7u);
+  EXPECT_EQ(back.key_frame_every, 12u);
   EXPECT_EQ(back.sample_tokens, 8u);
   EXPECT_EQ(back.window_buckets, 9u);
   EXPECT_EQ(back.bucket_tokens, 10u);
