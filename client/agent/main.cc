@@ -21,13 +21,13 @@ namespace {
 
 constexpr int kDone = 0, kFailed = 1, kWrongUsage = 2;
 
-// Fresh pages are dear: memory once taken is kept, in few arenas, so that steady work faults none
-// in.
+// Fresh pages are dear: memory once taken is kept, so that steady work faults none in. One arena:
+// others give their tops back whatever is set here, and the agent has few threads to share it.
 void TuneMalloc() {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, INT_MAX);
   mallopt(M_TOP_PAD, 4 << 20);
-  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_ARENA_MAX, 1);
 }
 
 // Debian builds abseil with its detection of deadlocks: a graph of all locks held, updated at every

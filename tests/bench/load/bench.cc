@@ -76,7 +76,8 @@ DaemonFolder::DaemonFolder(Mode mode, const std::string& session, const std::str
   std::ofstream(absl::StrCat(path_, "/daemon.yaml"))
       << "listen: 127.0.0.1:0\nhttp: 127.0.0.1:0\nstore: store.db\nmax_streams: 20000\n"
          "log_level: error\nlimits: {"
-      << limits << "}\ndefaults:\n  policy: {min_window_tokens: 1000000000000}\n  session: {"
+      << limits << "}\ndefaults:\n  policy: {min_window_tokens: 1000000000000}\n"
+      << "  window: {max_bytes: 17179869184}\n  session: {"  // 1,000 reporters reserve 6 GB
       << session << "}\ndeployments:\n  - file: deployment.yaml\n";
 }
 

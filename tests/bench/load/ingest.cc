@@ -141,7 +141,12 @@ class FleetReporter final : public grpc::ClientBidiReactor<v1::ReportRequest, v1
     }
     StartRead(&response_);
   }
-  void OnDone(const grpc::Status&) override { done_.set_value(); }
+  void OnDone(const grpc::Status& status) override {
+    if (!status.ok()) {
+      Die(absl::StrCat("ended: ", status.error_message()));
+    }
+    done_.set_value();
+  }
 
  private:
   const std::unique_ptr<v1::ReportService::Stub> stub_;
