@@ -190,6 +190,7 @@ const Halves& JointTraffic(int layers, int tokens) {
   if (fresh) {
     GeneratorOptions options = OrDie(Preset("deepseek-v3"));
     options.model.moe_layers = layers;
+    options.model.hidden_layers = options.model.first_moe_layer + layers;
     options.domains = 8;
     options.tokens = 100;
     options.requests = 2 * options.domains * tokens / options.tokens;
