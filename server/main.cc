@@ -38,7 +38,9 @@ void KeepFreedMemory() {
 
 // Debian builds abseil with its detection of deadlocks: a graph of all locks held, updated at every
 // lock that gRPC takes.
-void TrustLocks() { absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore); }
+void SwitchOffDeadlockDetection() {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+}
 
 void LogGrpc(gpr_log_func_args* args) {
   Log(LogLevel::kDebug, "", absl::StrCat("grpc: ", args->message));
@@ -161,6 +163,6 @@ int Main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   advisor::server::KeepFreedMemory();
-  advisor::server::TrustLocks();
+  advisor::server::SwitchOffDeadlockDetection();
   return advisor::server::Main(argc, argv);
 }

@@ -32,7 +32,9 @@ void TuneMalloc() {
 
 // Debian builds abseil with its detection of deadlocks: a graph of all locks held, updated at every
 // lock that gRPC takes.
-void TrustLocks() { absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore); }
+void SwitchOffDeadlockDetection() {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+}
 
 // gRPC's own lines are for its developers; what an operator needs is in our errors.
 void LogGrpc(gpr_log_func_args* args) { spdlog::debug("grpc: {}", args->message); }
@@ -118,7 +120,7 @@ int Run(const Flags& flags, sigset_t* stop_signals) {
 
 int main(int argc, char** argv) {
   advisor::client::TuneMalloc();
-  advisor::client::TrustLocks();
+  advisor::client::SwitchOffDeadlockDetection();
   // Blocked in every thread that starts from here on, so that only sigwait() sees them.
   sigset_t stop_signals;
   sigemptyset(&stop_signals);

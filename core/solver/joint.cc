@@ -10,6 +10,7 @@
 #include "core/solver/gpu_leveling.h"
 #include "core/solver/grouping_model.h"
 #include "core/solver/home_assignment.h"
+#include "core/solver/joint_schedule.h"
 #include "core/solver/layer_search.h"
 #include "core/solver/layer_start.h"
 #include "core/solver/load_caps.h"
@@ -23,29 +24,6 @@
 namespace advisor {
 namespace {
 
-// What an effort may spend. Work units are those of layer_search.h.
-struct Budget {
-  int64_t work = 0;    // over all layers, for the last placement
-  double tries = 0;    // of each pair of slot and expert, at most
-  int max_tokens = 0;  // the search sees
-  double round = 0;    // share of a layer's work that one placement on the way gets
-  int kmeans_starts = 0;
-  int rounds = 0;        // of {place, re-home} before the last placement
-  int probe_layers = 0;  // layers that judge the starts
-};
-
-Budget BudgetOf(Effort effort) {
-  switch (effort) {
-    case Effort::kQuick:
-      return {1'500'000, 30, 4'000, 0.3, 1, 1, 4};
-    case Effort::kStandard:
-      return {8'000'000, 150, 10'000, 0.2, 2, 1, 6};
-    case Effort::kThorough:
-      return {60'000'000, 800, 40'000, 0.3, 4, 2, 8};
-  }
-  return {};
-}
-
 // Tokens outside the phase that is minimised count as so much of one inside: routing of prompt and
 // answer is alike, but not the same. Held-out savings are flat between 0.2 and 0.5.
 constexpr double kOtherPhaseWeight = 0.3;
@@ -56,22 +34,6 @@ constexpr double kLevel = 1.003;
 // Under a move budget: the share of the layer's tokens that one moved slot must save a visit, so
 // that noise moves nothing.
 constexpr double kMovePrice = 0.0005;
-// Under a move budget the search stays near the plan in force.
-constexpr AnnealSchedule kRepairSchedule = {0.0005, 0.00005, 1, 20};
-// Temperatures as shares of what one expert's tokens weigh on the mean, which is what a move stirs.
-// Hotter starts spend the work on moves that are undone later, colder ones settle too soon.
-constexpr AnnealSchedule kFreshSchedule = {0.064, 0.001, 0.3, 20};
-constexpr AnnealSchedule kWarmSchedule = {0.032, 0.001, 0.3, 20};
-// Where every pair of slot and expert can be tried this often, swaps at random find what is worth
-// having, and what they find holds a little better on other requests. Where it cannot, a proposal
-// is the best of several.
-constexpr double kManyTries = 6;
-constexpr AnnealSchedule kScarceSchedule = {0.064, 0.004, 0.3, 20, 8};
-// Where not even every second pair can be tried, what is stirred up stays so: nearly a descent
-// saves more.
-constexpr double kShortTries = 0.5;
-constexpr AnnealSchedule kShortSchedule = {0.001, 0.001, 0.3, 20, 8};
-
 // A placement in the making with the homes that it was made for.
 struct Draft {
   Placement placement;
@@ -79,8 +41,6 @@ struct Draft {
   std::vector<NodeId> homes;  // by pool request
   double cost = 0;            // over the layers placed last
 };
-
-enum class From { kScratch, kDraft };
 
 class JointSearch {
  public:
@@ -90,7 +50,7 @@ class JointSearch {
  private:
   bool Stopped() const { return params_.should_stop && params_.should_stop(); }
   // Repair: the plan in force is the start and slots that move are counted.
-  bool Repairs() const { return problem_.in_force.has_value() && params_.max_moved_fraction < 1; }
+  bool Repairs() const { return advisor::Repairs(problem_, params_); }
   std::vector<int> ProbeLayers() const;
   Draft StartDraft() const;
   Draft FirstDraft();
@@ -101,7 +61,6 @@ class JointSearch {
   double PlaceLayer(Draft& draft, LayerId l, int64_t work, From from, Rng rng, int64_t* iterations);
   void Keep(const LayerState& layer, absl::Span<int16_t> row, absl::Span<int16_t> choice,
             double* least) const;
-  AnnealSchedule ScheduleOf(From from, int64_t work) const;
   void Cover(Draft& draft);
   int64_t CoverLayer(Draft& draft, LayerId l, Rng rng) const;
   void Rehome(Draft& draft, absl::Span<const int> layers) const;
@@ -216,36 +175,13 @@ std::vector<int16_t> JointSearch::StartByLoad(const LayerTraffic& traffic) const
   return row;
 }
 
-AnnealSchedule JointSearch::ScheduleOf(From from, int64_t work) const {
-  const double tries =
-      double(work) / (double(problem_.topology.slot_count()) * problem_.model.experts);
-  AnnealSchedule schedule = kRepairSchedule;
-  if (!Repairs()) {
-    schedule = tries < kShortTries    ? kShortSchedule
-               : tries < kManyTries   ? kScarceSchedule
-               : from == From::kDraft ? kWarmSchedule
-                                      : kFreshSchedule;
-    const double expert = double(problem_.model.top_k) / problem_.model.experts;
-    schedule.hot *= expert;
-    schedule.cold *= expert;
-  }
-  if (params_.objective != Objective::kInternodeBytes) {
-    schedule.candidates = 1;  // estimates are of visits
-  }
-  schedule.work = work;
-  if (params_.objective == Objective::kBalance) {
-    schedule.last_load_price = 100;
-  }
-  return schedule;
-}
-
 // Returns the layer's cost. Whatever the work, and wherever a stop strikes, it is no more than that
 // of the layer's start and of what the draft had.
 double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, From from, Rng rng,
                                int64_t* iterations) {
   const LayerTraffic traffic =
       GatherLayer(pool_, l.value(), draft.homes, problem_.topology.node_count());
-  const AnnealSchedule schedule = ScheduleOf(from, work);
+  const AnnealSchedule schedule = TableSchedule(problem_, params_, from, work);
   LayerState layer(traffic, problem_.topology, LimitsOf(traffic, schedule));
   const absl::Span<int16_t> row = draft.placement.row(l), choice = LayerChoice(draft, l);
   layer.Reset(row, choice);
@@ -319,7 +255,7 @@ int64_t JointSearch::CoverLayer(Draft& draft, LayerId l, Rng rng) const {
   const LayerTraffic traffic =
       GatherLayer(pool_, l.value(), draft.homes, problem_.topology.node_count());
   const AnnealSchedule schedule =
-      ScheduleOf(From::kScratch, budget_.work / problem_.model.moe_layers);
+      CoverSchedule(problem_, params_, budget_.work / problem_.model.moe_layers);
   CoverState layer(traffic, problem_.topology, LimitsOf(traffic, schedule));
   const absl::Span<int16_t> row = draft.placement.row(l), choice = LayerChoice(draft, l);
   layer.Reset(row, choice);

@@ -175,6 +175,7 @@ class ReporterWindow {
   int AddSlot(int domain, Phase phase);
   std::vector<uint32_t>& ZeroedScratch(size_t index);
   void Refuse(const std::string& domain, Phase phase, CountsFault fault, uint64_t tokens);
+  bool RefuseBadName(const std::string& domain, Phase phase, uint64_t tokens);
   void RefuseBlock(const ReportBlock& block, int slot, CountsFault fault);
   void AddDirect(absl::Span<const ReportBlock> blocks);
   void AddOversized(absl::Span<const ReportBlock> blocks, uint64_t steps);
