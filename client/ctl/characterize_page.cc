@@ -118,13 +118,13 @@ void AddDomains(const Characterization& c, HtmlReport* page) {
       absl::StrAppendFormat(&hottest, "%s%d:%d %.1f", hottest.empty() ? "" : ", ", hot.layer,
                             hot.expert, hot.over_mean);
     }
-    rows.push_back({DomainLabel(d.domain), absl::StrCat(d.requests), absl::StrFormat("%.0f", d.tokens),
-                    d.within_cosine.has_value() ? absl::StrFormat("%.3f", *d.within_cosine) : "-",
-                    absl::StrFormat("%.2f", d.max_over_mean),
-                    d.prefill_decode.has_value()
-                        ? absl::StrFormat("%.2f", d.prefill_decode->correlation)
-                        : "-",
-                    absl::StrFormat("%.2f", d.lift), hottest});
+    rows.push_back(
+        {DomainLabel(d.domain), absl::StrCat(d.requests), absl::StrFormat("%.0f", d.tokens),
+         d.within_cosine.has_value() ? absl::StrFormat("%.3f", *d.within_cosine) : "-",
+         absl::StrFormat("%.2f", d.max_over_mean),
+         d.prefill_decode.has_value() ? absl::StrFormat("%.2f", d.prefill_decode->correlation)
+                                      : "-",
+         absl::StrFormat("%.2f", d.lift), hottest});
   }
   page->AddTable(rows);
   if (c.pairs.empty()) {

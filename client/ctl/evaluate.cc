@@ -49,7 +49,8 @@ absl::Status Run(const Options& o) {
     ASSIGN_OR_RETURN(const Deployment deployment, ReadDeployment(o.deployment));
     if (!deployment.time_model.has_value()) {
       return absl::InvalidArgumentError(
-          o.deployment + ": no time_model to estimate times with; add it or leave --deployment out");
+          o.deployment +
+          ": no time_model to estimate times with; add it or leave --deployment out");
     }
     options.time_model = deployment.time_model;
   }

@@ -9,8 +9,9 @@
 
 namespace advisor {
 
-// A stable 64-bit hash for identity and corruption checks (model fingerprints, plan content). The same on every platform
-// and release; not cryptographic: it guards against mistakes, not against an adversary.
+// A stable 64-bit hash for identity and corruption checks (model fingerprints, plan content). The
+// same on every platform and release; not cryptographic: it guards against mistakes, not against an
+// adversary.
 class Fingerprint {
  public:
   Fingerprint& Add(uint64_t v) {
@@ -19,7 +20,8 @@ class Fingerprint {
   }
   Fingerprint& Add(const std::string& s) { return AddBytes(s.data(), s.size()); }
   Fingerprint& AddBytes(const void* data, size_t size) {
-    // FNV-1a over the bytes, then length and value mixed in, so that ("ab","c") differs from ("a","bc").
+    // FNV-1a over the bytes, then length and value mixed in, so that ("ab","c") differs from
+    // ("a","bc").
     uint64_t h = 0xcbf29ce484222325ULL;
     const auto* p = static_cast<const unsigned char*>(data);
     for (size_t i = 0; i < size; ++i) {

@@ -6,7 +6,8 @@
 
 namespace advisor {
 
-// One step of SplitMix64 (Steele, Lea, Flood 2014): a bijective mixer, also used to spread seeds and hash keys.
+// One step of SplitMix64 (Steele, Lea, Flood 2014): a bijective mixer, also used to spread seeds
+// and hash keys.
 constexpr uint64_t Mix64(uint64_t x) {
   x += 0x9e3779b97f4a7c15ULL;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
@@ -14,8 +15,9 @@ constexpr uint64_t Mix64(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// Seeded generator with its own draws: the same seed gives the same values on every platform, which the standard
-// distributions do not promise. SplitMix64 sequence. Not thread-safe; copy or Fork() it per task.
+// Seeded generator with its own draws: the same seed gives the same values on every platform, which
+// the standard distributions do not promise. SplitMix64 sequence. Not thread-safe; copy or Fork()
+// it per task.
 class Rng {
  public:
   explicit Rng(uint64_t seed) : state_(seed) {}
@@ -27,7 +29,8 @@ class Rng {
   }
   // Uniform in [0, n), n > 0. Multiply-shift (Lemire 2019) without rejection; bias below n / 2^32.
   uint32_t Below(uint32_t n) {
-    return static_cast<uint32_t>((static_cast<uint64_t>(static_cast<uint32_t>(Next() >> 32)) * n) >> 32);
+    return static_cast<uint32_t>((static_cast<uint64_t>(static_cast<uint32_t>(Next() >> 32)) * n) >>
+                                 32);
   }
   // Uniform in [0, 1), 53 bits.
   double Uniform() { return static_cast<double>(Next() >> 11) * 0x1p-53; }

@@ -7,8 +7,8 @@
 
 namespace advisor {
 
-// An integer that cannot be mixed up with an integer of another meaning. `Tag` is any type, used only to tell kinds
-// apart. Ordered, hashable (Abseil), trivially copyable.
+// An integer that cannot be mixed up with an integer of another meaning. `Tag` is any type, used
+// only to tell kinds apart. Ordered, hashable (Abseil), trivially copyable.
 template <typename Tag, typename Rep = int32_t>
 class StrongId {
  public:

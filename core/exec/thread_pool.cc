@@ -83,6 +83,8 @@ class ThreadPool final : public ParallelFor {
 
 }  // namespace
 
-std::unique_ptr<ParallelFor> MakeThreadPool(int threads) { return std::make_unique<ThreadPool>(threads); }
+std::unique_ptr<ParallelFor> MakeThreadPool(int threads) {
+  return std::make_unique<ThreadPool>(threads);
+}
 
 }  // namespace advisor

@@ -7,7 +7,8 @@
 
 namespace advisor {
 
-// Fixed threads behind ParallelFor. Run() may be called from one thread at a time; the caller works too.
+// Fixed threads behind ParallelFor. Run() may be called from one thread at a time; the caller works
+// too.
 std::unique_ptr<ParallelFor> MakeThreadPool(int threads);
 
 }  // namespace advisor

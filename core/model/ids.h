@@ -14,7 +14,8 @@ using LayerId = StrongId<struct LayerTag>;    // MoE layers only: 0 .. ModelSpec
 using ExpertId = StrongId<struct ExpertTag>;  // routed experts: 0 .. ModelSpec::experts - 1
 
 inline constexpr int16_t kEmptySlot = -1;  // in a placement row: the slot holds no expert
-inline constexpr int16_t kRingOrder = -1;  // in a remote-choice row: home + 1, home + 2, ... first that holds a copy
+inline constexpr int16_t kRingOrder =
+    -1;  // in a remote-choice row: home + 1, home + 2, ... first that holds a copy
 
 }  // namespace advisor
 

@@ -30,18 +30,20 @@ absl::Status Validate(const ModelSpec& m) {
   RETURN_IF_ERROR(CheckRange("expert_groups", m.expert_groups, 0, m.experts));
   RETURN_IF_ERROR(CheckRange("groups_per_token", m.groups_per_token, 0, m.expert_groups));
   if (m.expert_groups > 0 && m.experts % m.expert_groups != 0) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "model.expert_groups is %d, must divide model.experts, which is %d", m.expert_groups, m.experts));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("model.expert_groups is %d, must divide model.experts, which is %d",
+                        m.expert_groups, m.experts));
   }
   if (m.groups_per_token > 0 && m.top_k > m.groups_per_token * (m.experts / m.expert_groups)) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "model.groups_per_token is %d: %d groups of %d experts cannot hold top_k %d", m.groups_per_token,
-        m.groups_per_token, m.experts / m.expert_groups, m.top_k));
+        "model.groups_per_token is %d: %d groups of %d experts cannot hold top_k %d",
+        m.groups_per_token, m.groups_per_token, m.experts / m.expert_groups, m.top_k));
   }
   for (double bytes : {m.dispatch_bytes_per_value, m.combine_bytes_per_value}) {
     if (!std::isfinite(bytes) || bytes < 0 || bytes > 16) {
       return absl::InvalidArgumentError(absl::StrFormat(
-          "model.dispatch_bytes_per_value or combine_bytes_per_value is %g, must be 0 .. 16", bytes));
+          "model.dispatch_bytes_per_value or combine_bytes_per_value is %g, must be 0 .. 16",
+          bytes));
     }
   }
   if (!m.moe_layer_indices.empty()) {
@@ -53,8 +55,9 @@ absl::Status Validate(const ModelSpec& m) {
     for (size_t i = 0; i < m.moe_layer_indices.size(); ++i) {
       const int previous = i == 0 ? -1 : m.moe_layer_indices[i - 1];
       if (m.moe_layer_indices[i] <= previous) {
-        return absl::InvalidArgumentError(absl::StrFormat(
-            "model.moe_layer_indices[%d] is %d, must be greater than %d", i, m.moe_layer_indices[i], previous));
+        return absl::InvalidArgumentError(
+            absl::StrFormat("model.moe_layer_indices[%d] is %d, must be greater than %d", i,
+                            m.moe_layer_indices[i], previous));
       }
     }
   }

@@ -15,9 +15,13 @@ constexpr bool Includes(PhaseFilter filter, Phase phase) {
          (filter == PhaseFilter::kPrefill) == (phase == Phase::kPrefill);
 }
 
-constexpr const char* ToString(Phase phase) { return phase == Phase::kPrefill ? "prefill" : "decode"; }
+constexpr const char* ToString(Phase phase) {
+  return phase == Phase::kPrefill ? "prefill" : "decode";
+}
 constexpr const char* ToString(PhaseFilter filter) {
-  return filter == PhaseFilter::kAll ? "all" : filter == PhaseFilter::kPrefill ? "prefill" : "decode";
+  return filter == PhaseFilter::kAll       ? "all"
+         : filter == PhaseFilter::kPrefill ? "prefill"
+                                           : "decode";
 }
 
 }  // namespace advisor

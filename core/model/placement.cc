@@ -8,7 +8,8 @@ namespace advisor {
 namespace {
 
 // Holders of every expert of one layer as node masks.
-std::vector<uint64_t> HolderMasks(int experts, const Topology& topology, absl::Span<const int16_t> row) {
+std::vector<uint64_t> HolderMasks(int experts, const Topology& topology,
+                                  absl::Span<const int16_t> row) {
   std::vector<uint64_t> masks(experts, 0);
   for (int s = 0; s < topology.slot_count(); ++s) {
     if (row[s] != kEmptySlot) {
@@ -27,8 +28,8 @@ absl::Status ValidateLayer(const ModelSpec& model, const Topology& topology, int
       continue;
     }
     if (e < 0 || e >= model.experts) {
-      return absl::InvalidArgumentError(absl::StrFormat("layer %d slot %d: expert %d, must be -1 .. %d", layer,
-                                                        s, e, model.experts - 1));
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "layer %d slot %d: expert %d, must be -1 .. %d", layer, s, e, model.experts - 1));
     }
     const int gpu = topology.gpu_of(SlotId(s)).value();
     if (last_gpu[e] == gpu) {
@@ -39,7 +40,8 @@ absl::Status ValidateLayer(const ModelSpec& model, const Topology& topology, int
   }
   for (int e = 0; e < model.experts; ++e) {
     if (last_gpu[e] < 0) {
-      return absl::InvalidArgumentError(absl::StrFormat("layer %d: no copy of expert %d", layer, e));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("layer %d: no copy of expert %d", layer, e));
     }
   }
   return absl::OkStatus();
@@ -58,12 +60,12 @@ Placement LinearPlacement(const ModelSpec& model, const Topology& topology) {
   return placement;
 }
 
-absl::Status ValidatePlacement(const ModelSpec& model, const Topology& topology, const Placement& placement,
-                               const RemoteChoice& remote_choice) {
+absl::Status ValidatePlacement(const ModelSpec& model, const Topology& topology,
+                               const Placement& placement, const RemoteChoice& remote_choice) {
   if (placement.layers() != model.moe_layers || placement.slots() != topology.slot_count()) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("placement is [%d, %d], must be [layers, slots] = [%d, %d]", placement.layers(),
-                        placement.slots(), model.moe_layers, topology.slot_count()));
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "placement is [%d, %d], must be [layers, slots] = [%d, %d]", placement.layers(),
+        placement.slots(), model.moe_layers, topology.slot_count()));
   }
   for (int l = 0; l < model.moe_layers; ++l) {
     if (absl::Status s = ValidateLayer(model, topology, l, placement.row(LayerId(l))); !s.ok()) {
@@ -75,11 +77,13 @@ absl::Status ValidatePlacement(const ModelSpec& model, const Topology& topology,
   }
   const size_t want = size_t(model.moe_layers) * topology.node_count() * model.experts;
   if (remote_choice.cells().size() != want) {
-    return absl::InvalidArgumentError(absl::StrFormat("remote_choice has %d cells, must have %d (layers x nodes x experts)",
-                                                      remote_choice.cells().size(), want));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("remote_choice has %d cells, must have %d (layers x nodes x experts)",
+                        remote_choice.cells().size(), want));
   }
   for (int l = 0; l < model.moe_layers; ++l) {
-    const std::vector<uint64_t> holders = HolderMasks(model.experts, topology, placement.row(LayerId(l)));
+    const std::vector<uint64_t> holders =
+        HolderMasks(model.experts, topology, placement.row(LayerId(l)));
     for (int h = 0; h < topology.node_count(); ++h) {
       absl::Span<const int16_t> choice = remote_choice.row(LayerId(l), NodeId(h));
       for (int e = 0; e < model.experts; ++e) {
@@ -90,8 +94,10 @@ absl::Status ValidatePlacement(const ModelSpec& model, const Topology& topology,
         const bool in_range = n >= 0 && n < topology.node_count();
         // Where the home holds a copy the entry is not used; it must still name a holder.
         if (!in_range || !(holders[e] >> n & 1)) {
-          return absl::InvalidArgumentError(absl::StrFormat(
-              "layer %d: remote_choice of home node %d sends expert %d to node %d, which holds no copy", l, h, e, n));
+          return absl::InvalidArgumentError(
+              absl::StrFormat("layer %d: remote_choice of home node %d sends expert %d to node %d, "
+                              "which holds no copy",
+                              l, h, e, n));
         }
       }
     }
@@ -111,7 +117,8 @@ ServeTable::ServeTable(const ModelSpec& model, const Topology& topology, const P
     for (int h = 0; h < nodes_; ++h) {
       int16_t* out = &serve_[(size_t(l) * nodes_ + h) * experts_];
       for (int e = 0; e < experts_; ++e) {
-        const int choice = remote_choice.empty() ? kRingOrder : remote_choice.row(LayerId(l), NodeId(h))[e];
+        const int choice =
+            remote_choice.empty() ? kRingOrder : remote_choice.row(LayerId(l), NodeId(h))[e];
         if (choice != kRingOrder && !(masks[e] >> h & 1)) {
           out[e] = static_cast<int16_t>(choice);
           continue;
@@ -136,7 +143,8 @@ int64_t MovedSlots(const Topology& topology, const Placement& previous, const Pl
       }
       const GpuId gpu = topology.gpu_of(SlotId(s));
       absl::Span<const int16_t> before =
-          previous.row(LayerId(l)).subspan(topology.first_slot(gpu).value(), topology.slots_on(gpu));
+          previous.row(LayerId(l))
+              .subspan(topology.first_slot(gpu).value(), topology.slots_on(gpu));
       moved += std::find(before.begin(), before.end(), e) == before.end();
     }
   }

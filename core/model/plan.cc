@@ -12,14 +12,15 @@ namespace advisor {
 namespace {
 
 absl::Status ValidateGrouping(const ModelSpec& model, const Topology& topology, const Grouping& g) {
-  if (g.layers != model.moe_layers || g.experts != model.experts || g.nodes != topology.node_count()) {
+  if (g.layers != model.moe_layers || g.experts != model.experts ||
+      g.nodes != topology.node_count()) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "grouping is for [%d layers, %d experts, %d nodes], must be [%d, %d, %d]", g.layers, g.experts, g.nodes,
-        model.moe_layers, model.experts, topology.node_count()));
+        "grouping is for [%d layers, %d experts, %d nodes], must be [%d, %d, %d]", g.layers,
+        g.experts, g.nodes, model.moe_layers, model.experts, topology.node_count()));
   }
   if (g.microbatches < 1 || g.microbatches > kMaxMicrobatches) {
-    return absl::InvalidArgumentError(absl::StrFormat("grouping.microbatches is %d, must be 1 .. %d", g.microbatches,
-                                                      kMaxMicrobatches));
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "grouping.microbatches is %d, must be 1 .. %d", g.microbatches, kMaxMicrobatches));
   }
   const size_t nodes = g.nodes;
   struct Table {
@@ -31,17 +32,21 @@ absl::Status ValidateGrouping(const ModelSpec& model, const Topology& topology, 
                              Table{"domain_cost", g.domain_cost, g.domains.size() * nodes},
                              Table{"affinity", g.affinity, size_t(g.layers) * g.experts * nodes}}) {
     if (table.values.size() != table.want) {
-      return absl::InvalidArgumentError(absl::StrFormat("grouping.%s has %d values, must have %d", table.name,
-                                                        table.values.size(), table.want));
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "grouping.%s has %d values, must have %d", table.name, table.values.size(), table.want));
     }
-    if (!std::all_of(table.values.begin(), table.values.end(), [](float v) { return std::isfinite(v); })) {
-      return absl::InvalidArgumentError(absl::StrFormat("grouping.%s has a value that is not finite", table.name));
+    if (!std::all_of(table.values.begin(), table.values.end(),
+                     [](float v) { return std::isfinite(v); })) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("grouping.%s has a value that is not finite", table.name));
     }
   }
   return absl::OkStatus();
 }
 
-void AddFloats(Fingerprint& f, const std::vector<float>& v) { f.AddBytes(v.data(), v.size() * sizeof(float)); }
+void AddFloats(Fingerprint& f, const std::vector<float>& v) {
+  f.AddBytes(v.data(), v.size() * sizeof(float));
+}
 
 }  // namespace
 
@@ -68,8 +73,10 @@ uint64_t GroupingHash(const Grouping& g) {
   AddFloats(f, g.domain_cost);
   AddFloats(f, g.affinity);
   AddFloats(f, g.node_share);
-  AddFloats(f, {g.decode_per_prompt_token, g.mean_decode_tokens, g.load_slack, g.load_slack_requests, g.load_price});
-  if (g.microbatches > 1) {  // younger than the format: where it says nothing, older readers agree on the hash
+  AddFloats(f, {g.decode_per_prompt_token, g.mean_decode_tokens, g.load_slack,
+                g.load_slack_requests, g.load_price});
+  if (g.microbatches >
+      1) {  // younger than the format: where it says nothing, older readers agree on the hash
     f.Add(g.microbatches);
   }
   return f.value();
@@ -79,7 +86,8 @@ absl::Status Validate(const Plan& plan) {
   RETURN_IF_ERROR(Validate(plan.model));
   RETURN_IF_ERROR(ValidateCapacity(plan.model, plan.topology));
   RETURN_IF_ERROR(ValidatePlacement(plan.model, plan.topology, plan.placement, plan.remote_choice));
-  return plan.grouping.empty() ? absl::OkStatus() : ValidateGrouping(plan.model, plan.topology, plan.grouping);
+  return plan.grouping.empty() ? absl::OkStatus()
+                               : ValidateGrouping(plan.model, plan.topology, plan.grouping);
 }
 
 }  // namespace advisor

@@ -14,20 +14,27 @@ namespace advisor {
 
 // What is known of one request: every token with its experts, or only sums.
 struct Request {
-  std::string id;                  // printable, at most 256 bytes
-  std::string domain;              // may be empty: the advisor then finds its own clusters
+  std::string id;      // printable, at most 256 bytes
+  std::string domain;  // may be empty: the advisor then finds its own clusters
   int tokens = 0;
-  int prompt_tokens = 0;           // the first so many tokens are prefill, the rest decode
-  std::vector<uint16_t> experts;   // [tokens, moe_layers, top_k]; empty when only sums are known
-  std::vector<uint32_t> counts;    // [moe_layers, experts]; only when `experts` is empty
-  double weight = 1;               // how many such requests this one stands for (sampling)
-  std::optional<double> arrival_ms;  // since the start of the trace; order alone counts where it is unset
+  int prompt_tokens = 0;          // the first so many tokens are prefill, the rest decode
+  std::vector<uint16_t> experts;  // [tokens, moe_layers, top_k]; empty when only sums are known
+  std::vector<uint32_t> counts;   // [moe_layers, experts]; only when `experts` is empty
+  double weight = 1;              // how many such requests this one stands for (sampling)
+  std::optional<double>
+      arrival_ms;  // since the start of the trace; order alone counts where it is unset
 
   bool counts_only() const { return experts.empty() && !counts.empty(); }
-  int first_token(PhaseFilter phase) const { return phase == PhaseFilter::kDecode ? prompt_tokens : 0; }
-  int end_token(PhaseFilter phase) const { return phase == PhaseFilter::kPrefill ? prompt_tokens : tokens; }
+  int first_token(PhaseFilter phase) const {
+    return phase == PhaseFilter::kDecode ? prompt_tokens : 0;
+  }
+  int end_token(PhaseFilter phase) const {
+    return phase == PhaseFilter::kPrefill ? prompt_tokens : tokens;
+  }
   // Tokens that enter figures of `phase`: those known only by sums enter every phase.
-  int tokens_in(PhaseFilter phase) const { return counts_only() ? tokens : end_token(phase) - first_token(phase); }
+  int tokens_in(PhaseFilter phase) const {
+    return counts_only() ? tokens : end_token(phase) - first_token(phase);
+  }
   // The top_k experts of one token in one layer. Only with `experts`.
   const uint16_t* token(const ModelSpec& model, int token, int layer) const {
     return &experts[(size_t(token) * model.moe_layers + layer) * model.top_k];
@@ -41,13 +48,15 @@ struct Traffic {
   std::vector<Request> requests;
 };
 
-// INVALID_ARGUMENT naming the request, its token and layer: an expert out of range, one expert twice in a token's top-k,
-// prompt_tokens outside 0 .. tokens, a wrong size, counts whose layers do not each sum to tokens x top_k.
+// INVALID_ARGUMENT naming the request, its token and layer: an expert out of range, one expert
+// twice in a token's top-k, prompt_tokens outside 0 .. tokens, a wrong size, counts whose layers do
+// not each sum to tokens x top_k.
 absl::Status Validate(const ModelSpec& model, const Request& request);
 
-// Sum of one layer's expert choices over a request's tokens of `phase`, added to `out` [experts] with weight 1 (requests
-// known by counts add them for every phase).
-void AddCounts(const ModelSpec& model, const Request& request, PhaseFilter phase, int layer, double* out);
+// Sum of one layer's expert choices over a request's tokens of `phase`, added to `out` [experts]
+// with weight 1 (requests known by counts add them for every phase).
+void AddCounts(const ModelSpec& model, const Request& request, PhaseFilter phase, int layer,
+               double* out);
 
 }  // namespace advisor
 

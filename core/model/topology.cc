@@ -23,10 +23,11 @@ absl::StatusOr<Topology> Topology::Create(std::vector<NodeSpec> nodes) {
     }
     if (node.gpus < 1 || node.slots_per_gpu < 1 || node.slots_per_gpu > kMaxSlotsPerGpu ||
         topology.gpu_count() + node.gpus > kMaxGpus) {
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "topology node \"%s\" has gpus %d and slots_per_gpu %d, must be at least 1 each, at most %d GPUs in all "
-          "and %d slots a GPU",
-          node.name, node.gpus, node.slots_per_gpu, kMaxGpus, kMaxSlotsPerGpu));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("topology node \"%s\" has gpus %d and slots_per_gpu %d, must be at least "
+                          "1 each, at most %d GPUs in all "
+                          "and %d slots a GPU",
+                          node.name, node.gpus, node.slots_per_gpu, kMaxGpus, kMaxSlotsPerGpu));
     }
     topology.first_gpu_.push_back(topology.gpu_count());
     for (int g = 0; g < node.gpus; ++g) {

@@ -18,15 +18,17 @@ struct NodeSpec {
   friend bool operator==(const NodeSpec&, const NodeSpec&) = default;
 };
 
-inline constexpr int kMaxNodes = 64;        // holders of an expert fit one 64-bit mask
+inline constexpr int kMaxNodes = 64;  // holders of an expert fit one 64-bit mask
 inline constexpr int kMaxGpus = 1024;
 inline constexpr int kMaxSlotsPerGpu = 1024;
 
-// The nodes of one EP group with the numbering of GPUs and slots derived from them. Immutable once created.
+// The nodes of one EP group with the numbering of GPUs and slots derived from them. Immutable once
+// created.
 class Topology {
  public:
   Topology() = default;
-  // INVALID_ARGUMENT names the node and the value: no nodes or more than kMaxNodes, a doubled or empty name, no GPU, no slot.
+  // INVALID_ARGUMENT names the node and the value: no nodes or more than kMaxNodes, a doubled or
+  // empty name, no GPU, no slot.
   static absl::StatusOr<Topology> Create(std::vector<NodeSpec> nodes);
   // `nodes` equal nodes named node-0, node-1, ...
   static absl::StatusOr<Topology> Uniform(int nodes, int gpus_per_node, int slots_per_gpu);

@@ -20,7 +20,8 @@ namespace advisor {
 //   experts, which is bounded like activations; spreading it evenly over all experts makes that
 //   tight. Exact for top_k = 1, loose above: how often experts that leave home can leave together
 //   is not bounded.
-// - Modelled time, where there is a time model: the time of every layer at the bound of its GPU load
+// - Modelled time, where there is a time model: the time of every layer at the bound of its GPU
+// load
 //   and of its largest message, which is at least the mean over all pairs of nodes, and over the
 //   pairs of any one home, of what must be sent.
 // - Loads: an expert's hottest copy carries at least its load over its copies; spare slots are

@@ -21,9 +21,12 @@ struct Row {
   const char* trace;
   int nodes, gpus, slots;
 };
-constexpr Row kRows[] = {{"deepseek-v2-lite", 4, 2, 8},          {"deepseek-v2-lite", 4, 2, 10},
-                         {"gpt-oss-20b", 4, 2, 4},               {"gpt-oss-20b", 4, 2, 5},
-                         {"synthetic-deepseek-v2-lite", 4, 2, 10}, {"synthetic-gpt-oss-20b", 4, 2, 5},
+constexpr Row kRows[] = {{"deepseek-v2-lite", 4, 2, 8},
+                         {"deepseek-v2-lite", 4, 2, 10},
+                         {"gpt-oss-20b", 4, 2, 4},
+                         {"gpt-oss-20b", 4, 2, 5},
+                         {"synthetic-deepseek-v2-lite", 4, 2, 10},
+                         {"synthetic-gpt-oss-20b", 4, 2, 5},
                          {"synthetic-qwen3-235b", 4, 8, 5}};
 
 void Run(const Row& row, const Traffic& all, double expert_ns, Method method, Objective objective,
@@ -50,11 +53,12 @@ void Run(const Row& row, const Traffic& all, double expert_ns, Method method, Ob
     pair += *f.max_pair_message / seeds;
     gap += plan.bounds.gap_ratio.value_or(0) / seeds;
   }
-  std::printf("| %s | %dx%dx%d | %.0f | %s | %.3f | %.1f %% | %.1f %% | %.1f %% | %.3f | %.3f | "
-              "%.1f %% |\n",
-              row.trace, row.nodes, row.gpus, row.slots, expert_ns,
-              method == Method::kLinear ? "linear" : ToString(objective), ms, 100 * less,
-              100 * busy, 100 * saving, gpu, pair, 100 * gap);
+  std::printf(
+      "| %s | %dx%dx%d | %.0f | %s | %.3f | %.1f %% | %.1f %% | %.1f %% | %.3f | %.3f | "
+      "%.1f %% |\n",
+      row.trace, row.nodes, row.gpus, row.slots, expert_ns,
+      method == Method::kLinear ? "linear" : ToString(objective), ms, 100 * less, 100 * busy,
+      100 * saving, gpu, pair, 100 * gap);
   std::fflush(stdout);
 }
 
@@ -72,9 +76,10 @@ int main(int argc, char** argv) {
   app.add_option("--threads", threads)->capture_default_str();
   app.add_option("--only", only, "Traces whose name contains this");
   CLI11_PARSE(app, argc, argv);
-  std::printf("| trace | nodes x GPUs x slots | expert ns | plan for | MoE ms | less than linear | "
-              "GPU use | bytes saved | GPU load | pair | gap |\n"
-              "|---|---|---|---|---|---|---|---|---|---|---|\n");
+  std::printf(
+      "| trace | nodes x GPUs x slots | expert ns | plan for | MoE ms | less than linear | "
+      "GPU use | bytes saved | GPU load | pair | gap |\n"
+      "|---|---|---|---|---|---|---|---|---|---|---|\n");
   const std::unique_ptr<advisor::ParallelFor> pool = advisor::MakeThreadPool(threads);
   for (const auto& row : advisor::bench::kRows) {
     if (std::string(row.trace).find(only) == std::string::npos) {

@@ -30,9 +30,12 @@ struct Row {
   const char* trace;
   int nodes, gpus, slots;
 };
-constexpr Row kRows[] = {{"deepseek-v2-lite", 2, 2, 16},          {"deepseek-v2-lite", 4, 2, 10},
-                         {"gpt-oss-20b", 2, 2, 8},                {"gpt-oss-20b", 4, 2, 5},
-                         {"synthetic-deepseek-v2-lite", 4, 2, 10}, {"synthetic-gpt-oss-20b", 4, 2, 5},
+constexpr Row kRows[] = {{"deepseek-v2-lite", 2, 2, 16},
+                         {"deepseek-v2-lite", 4, 2, 10},
+                         {"gpt-oss-20b", 2, 2, 8},
+                         {"gpt-oss-20b", 4, 2, 5},
+                         {"synthetic-deepseek-v2-lite", 4, 2, 10},
+                         {"synthetic-gpt-oss-20b", 4, 2, 5},
                          {"synthetic-qwen3-235b", 4, 8, 5}};
 
 double Unevenness(const Traffic& traffic, const std::vector<NodeId>& homes,
@@ -81,10 +84,9 @@ void Run(const Row& row, const Traffic& all, int count, int seeds, ParallelFor& 
     batch += figure(homes, SplitBatch(plan, judged, homes, count));
     uneven += Unevenness(judged, homes, in_order, row.nodes, count) / seeds;
   }
-  std::printf(
-      "| %s | %d | %d | %.2f | %.2f | %.2f | %.1f %% | %.1f %% | %.2f | %.1f %% | %.3f |\n",
-      row.trace, row.nodes, count, dealt, by_homes, split, 100 * (1 - split / by_homes),
-      100 * (1 - split / dealt), batch, 100 * (1 - batch / by_homes), uneven);
+  std::printf("| %s | %d | %d | %.2f | %.2f | %.2f | %.1f %% | %.1f %% | %.2f | %.1f %% | %.3f |\n",
+              row.trace, row.nodes, count, dealt, by_homes, split, 100 * (1 - split / by_homes),
+              100 * (1 - split / dealt), batch, 100 * (1 - batch / by_homes), uneven);
   std::fflush(stdout);
 }
 
@@ -100,8 +102,9 @@ int main(int argc, char** argv) {
   app.add_option("--threads", threads)->capture_default_str();
   app.add_option("--only", only, "Traces whose name contains this");
   CLI11_PARSE(app, argc, argv);
-  std::printf("| trace | nodes | microbatches | dealt | homes | split | of homes | of dealt | batch | "
-              "of homes | unevenness |\n|---|---|---|---|---|---|---|---|---|---|---|\n");
+  std::printf(
+      "| trace | nodes | microbatches | dealt | homes | split | of homes | of dealt | batch | "
+      "of homes | unevenness |\n|---|---|---|---|---|---|---|---|---|---|---|\n");
   const std::unique_ptr<advisor::ParallelFor> pool = advisor::MakeThreadPool(threads);
   for (const auto& row : advisor::bench::kRows) {
     if (std::string(row.trace).find(only) != std::string::npos) {

@@ -16,7 +16,8 @@ inline int64_t ResidentBytes() {
   return pages * sysconf(_SC_PAGESIZE);
 }
 
-// What bounds of resident memory are multiplied with. AddressSanitizer surrounds every block and holds freed ones back.
+// What bounds of resident memory are multiplied with. AddressSanitizer surrounds every block and
+// holds freed ones back.
 #if defined(__SANITIZE_ADDRESS__)
 inline constexpr int64_t kMemoryFactor = 3;
 #elif defined(__has_feature)

@@ -95,7 +95,8 @@ TEST(ReplayReportTest, TextShowsMeasuredBesideBaselineAndPrediction) {
 }
 
 TEST(ReplayReportTest, JsonHasTheSame) {
-  const auto json = nlohmann::json::parse(ReplayJson(MadeUp(), Plans(), "synthetic"), nullptr, false);
+  const auto json =
+      nlohmann::json::parse(ReplayJson(MadeUp(), Plans(), "synthetic"), nullptr, false);
   ASSERT_FALSE(json.is_discarded());
   EXPECT_EQ(json["parts"].size(), 4u);
   EXPECT_EQ(json["parts"][1]["revision"], 1);

@@ -65,8 +65,9 @@ TEST(MicrobatcherTest, StaysBalancedWhenAllRequestsAreAlike) {
   for (int node = 0; node < 2; ++node) {
     const double* of_node = &load[node * 3];
     const double mean = (of_node[0] + of_node[1] + of_node[2]) / 3;
-    EXPECT_LE(*std::max_element(of_node, of_node + 3),
-              mean + std::max(Microbatcher::kSlack * mean, Microbatcher::kSlackRequests * 3) + 1e-9);
+    EXPECT_LE(
+        *std::max_element(of_node, of_node + 3),
+        mean + std::max(Microbatcher::kSlack * mean, Microbatcher::kSlackRequests * 3) + 1e-9);
   }
 }
 

@@ -125,8 +125,8 @@ void ExpectEqual(const Plan& a, const Plan& b) {
 
 // Breaks when Grouping gains a field: write it, read it and set it in FullPlan.
 [[maybe_unused]] void CountFields(const Grouping& g) {
-  [[maybe_unused]] const auto& [f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13, f14,
-                                f15] = g;
+  [[maybe_unused]] const auto& [f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13, f14, f15] =
+      g;
 }
 
 TEST(PlanFileTest, EverythingRoundTripsExactly) {

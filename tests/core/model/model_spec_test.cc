@@ -40,13 +40,15 @@ TEST(ModelSpecTest, HiddenLayerFollowsFirstLayerOrIndices) {
 TEST(ModelSpecTest, NamesTheKeyThatIsOutOfRange) {
   ModelSpec m = DeepSeekV3();
   m.top_k = 300;
-  EXPECT_THAT(Validate(m), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("model.top_k is 300, must be 1 .. 64")));
+  EXPECT_THAT(Validate(m), StatusIs(absl::StatusCode::kInvalidArgument,
+                                    HasSubstr("model.top_k is 300, must be 1 .. 64")));
   m = DeepSeekV3();
   m.expert_groups = 7;
   EXPECT_THAT(Validate(m), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("must divide")));
   m = DeepSeekV3();
   m.hidden_layers = 60;
-  EXPECT_THAT(Validate(m), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("hidden layer 60")));
+  EXPECT_THAT(Validate(m),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("hidden layer 60")));
   m = DeepSeekV3();
   m.moe_layer_indices = {1, 3};
   EXPECT_THAT(Validate(m), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("2 entries")));

@@ -38,17 +38,21 @@ TEST(ValidatePlacementTest, FindsEveryBrokenRule) {
   const ModelSpec m = SmallModel(3);
   EXPECT_THAT(ValidatePlacement(m, t, OneLayer({0, 1, 2, 0}), {}), IsOk());
   EXPECT_THAT(ValidatePlacement(m, t, OneLayer({0, 1, 2}), {}),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("[1, 3], must be [layers, slots] = [1, 4]")));
-  EXPECT_THAT(ValidatePlacement(m, t, OneLayer({0, 1, 3, 2}), {}),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("slot 2: expert 3, must be -1 .. 2")));
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("[1, 3], must be [layers, slots] = [1, 4]")));
+  EXPECT_THAT(
+      ValidatePlacement(m, t, OneLayer({0, 1, 3, 2}), {}),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("slot 2: expert 3, must be -1 .. 2")));
   EXPECT_THAT(ValidatePlacement(m, t, OneLayer({0, 1, 1, -1}), {}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no copy of expert 2")));
-  EXPECT_THAT(ValidatePlacement(m, t, OneLayer({0, 1, 2, 2}), {}),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("two copies of expert 2 on GPU 1")));
+  EXPECT_THAT(
+      ValidatePlacement(m, t, OneLayer({0, 1, 2, 2}), {}),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("two copies of expert 2 on GPU 1")));
   RemoteChoice choice(1, 2, 3);
   choice.row(LayerId(0), NodeId(0))[2] = 0;
   EXPECT_THAT(ValidatePlacement(m, t, OneLayer({0, 1, 2, -1}), choice),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("expert 2 to node 0, which holds no copy")));
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("expert 2 to node 0, which holds no copy")));
 }
 
 TEST(ServeTableTest, HomeFirstThenChoiceThenRing) {
@@ -67,7 +71,8 @@ TEST(ServeTableTest, HomeFirstThenChoiceThenRing) {
 
 TEST(MovedSlotsTest, CountsOnlyWhatTheGpuLacked) {
   ASSERT_OK_AND_ASSIGN(Topology t, Topology::Uniform(2, 1, 2));
-  EXPECT_EQ(MovedSlots(t, OneLayer({0, 1, 2, -1}), OneLayer({1, 0, 2, -1})), 0);  // only permuted inside a GPU
+  EXPECT_EQ(MovedSlots(t, OneLayer({0, 1, 2, -1}), OneLayer({1, 0, 2, -1})),
+            0);  // only permuted inside a GPU
   EXPECT_EQ(MovedSlots(t, OneLayer({0, 1, 2, -1}), OneLayer({0, 2, 1, -1})), 2);
 }
 

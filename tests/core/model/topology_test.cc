@@ -21,11 +21,14 @@ TEST(TopologyTest, NumbersGpusAndSlotsNodeByNode) {
 }
 
 TEST(TopologyTest, RefusesWhatCannotBeNumbered) {
-  EXPECT_THAT(Topology::Create({}), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("0 nodes")));
+  EXPECT_THAT(Topology::Create({}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("0 nodes")));
   EXPECT_THAT(Topology::Create({{"a", 1, 1, ""}, {"a", 1, 1, ""}}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("nodes[1].name is \"a\"")));
-  EXPECT_THAT(Topology::Create({{"a", 0, 1, ""}}), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("gpus 0")));
-  EXPECT_THAT(Topology::Uniform(65, 1, 1), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("1 .. 64")));
+  EXPECT_THAT(Topology::Create({{"a", 0, 1, ""}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("gpus 0")));
+  EXPECT_THAT(Topology::Uniform(65, 1, 1),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("1 .. 64")));
 }
 
 }  // namespace

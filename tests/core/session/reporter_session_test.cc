@@ -65,8 +65,9 @@ TEST_F(ReporterSessionTest, SequencesAreConsumedOnceAndInOrder) {
   EXPECT_EQ(session_.high(), 3u);
   EXPECT_EQ(session_.counters().tokens, 9u);
   EXPECT_EQ(session_.counters().duplicate_frames, 2u);
-  EXPECT_THAT(session_.TakeFrame(MakeFrame(0, 4), window(), now_).status,
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("frame.seq_first is 0, seq_last 4")));
+  EXPECT_THAT(
+      session_.TakeFrame(MakeFrame(0, 4), window(), now_).status,
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("frame.seq_first is 0, seq_last 4")));
 }
 
 TEST_F(ReporterSessionTest, AcknowledgesByCountOrTimeAndAGapAtOnce) {

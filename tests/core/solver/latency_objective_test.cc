@@ -1,5 +1,5 @@
-// Objective latency on requests that the solver has not seen: it must leave a clearly lower modelled
-// time than plans made for bytes or for balance.
+// Objective latency on requests that the solver has not seen: it must leave a clearly lower
+// modelled time than plans made for bytes or for balance.
 #include <cstdlib>
 #include <string>
 #include <utility>
@@ -100,8 +100,8 @@ TEST(LatencyObjectiveTest, IsFasterOnRealTraces) {
 
 TEST(LatencyObjectiveTest, RepairsWithinABudget) {
   Rng rng(1);
-  Problem problem = TimedProblem(RandomTraffic(SmallModel(4, 16, 3), 40, 4, &rng),
-                                 *Topology::Uniform(4, 2, 3));
+  Problem problem =
+      TimedProblem(RandomTraffic(SmallModel(4, 16, 3), 40, 4, &rng), *Topology::Uniform(4, 2, 3));
   problem.in_force = LinearPlacement(problem.model, problem.topology);
   InlineParallelFor parallel;
   SolveParams params;

@@ -232,7 +232,8 @@ void HoldImbalance(const Traffic& traffic, const std::vector<DomainExpertCounts>
       open);
 }
 
-void HoldTokens(const Traffic& traffic, const std::vector<DomainExpertCounts>& domains, Figures& open) {
+void HoldTokens(const Traffic& traffic, const std::vector<DomainExpertCounts>& domains,
+                Figures& open) {
   const auto distinct = [](const Traffic& t) { return DistinctExperts(t, kAll, 32, 100, 1); };
   Hold(
       "neighbour_overlap", [&] { return Mean(TokenOverlapPerLayer(traffic, kAll)); }, open);
