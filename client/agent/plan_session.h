@@ -27,8 +27,8 @@ struct PlanSessionOptions {
 
 // What to do after an event, in this order.
 struct PlanEffects {
-  std::shared_ptr<const Plan>
-      store;  // write as the plan in force; if that fails, OnStoreFailed() replaces `acks`
+  // Write as the plan in force; if that fails, OnStoreFailed() replaces `acks`.
+  std::shared_ptr<const Plan> store;
   std::vector<PlanAck> acks;    // to the daemon
   bool subscribe_anew = false;  // end the stream and subscribe without a position
 };

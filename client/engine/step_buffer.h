@@ -23,8 +23,8 @@ struct TokenBlock {
     std::string request_id;
     uint32_t tokens = 0;
   };
-  std::vector<Rows>
-      requests;  // in row order, adding up to all tokens; empty: every row its own request
+  // In row order, adding up to all tokens; empty: every row its own request.
+  std::vector<Rows> requests;
 };
 
 struct EngineStep {

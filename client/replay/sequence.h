@@ -12,8 +12,8 @@ namespace advisor::client {
 struct Sequence {
   std::vector<int> order;  // indices into Traffic::requests
   size_t second_half = 0;  // first position of the second half of the run
-  std::vector<std::string>
-      first_mix;  // domains that most of the first half is drawn from; empty: no shift
+  // Domains that most of the first half is drawn from; empty: no shift.
+  std::vector<std::string> first_mix;
   std::vector<std::string> second_mix;  // and of the second
 };
 

@@ -27,15 +27,15 @@ struct Figures {
   double home_token_max_over_mean = 0;     // tokens homed per GPU, largest over mean
   std::optional<double> saving_ratio;      // 1 - bytes / baseline bytes on the same requests
   std::optional<double> remote_activation_saving_ratio;  // 1 - remote activations / baseline's
-  std::optional<double>
-      distinct_experts_per_microbatch;  // mean over layers and microbatches, where asked for
+  // Mean over layers and microbatches, where asked for.
+  std::optional<double> distinct_experts_per_microbatch;
   // Estimates by a deployment's time model (core/cost/latency.h), set where one is given: modelled,
   // never measured.
   std::optional<double> modelled_moe_ms_per_step;  // all MoE layers of one decode step
-  std::optional<double>
-      modelled_gpu_utilisation;  // share of it that experts keep the mean GPU busy
-  std::optional<double>
-      modelled_baseline_moe_ms_per_step;  // the same of the baseline of saving_ratio
+  // Share of that time that experts keep the mean GPU busy.
+  std::optional<double> modelled_gpu_utilisation;
+  // The same of the baseline of saving_ratio.
+  std::optional<double> modelled_baseline_moe_ms_per_step;
   std::optional<double> modelled_baseline_gpu_utilisation;
   friend bool operator==(const Figures&, const Figures&) = default;
 };

@@ -15,8 +15,8 @@ struct ModelSpec {
   std::string name;
   int moe_layers = 0;     // 1 .. kMaxMoeLayers
   int hidden_layers = 0;  // all layers, dense ones too; 0: not stated
-  int first_moe_layer =
-      0;  // hidden-layer index of MoE layer 0, when the MoE layers are consecutive
+  // Hidden-layer index of MoE layer 0, when the MoE layers are consecutive.
+  int first_moe_layer = 0;
   std::vector<int> moe_layer_indices;  // hidden-layer index of each MoE layer; empty: consecutive
   int experts = 0;                     // routed experts per layer, 1 .. kMaxExperts
   int top_k = 0;                       // experts per token, 1 .. experts

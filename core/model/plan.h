@@ -71,8 +71,8 @@ struct Bounds {
   std::optional<double> node_load_mean;
   std::optional<double> gpu_load_mean;
   std::optional<double> modelled_moe_ms_per_step;  // where a time model is given
-  std::optional<double>
-      gap_ratio;  // (objective - its bound) / objective, for the objective minimised
+  // (objective - its bound) / objective, for the objective minimised.
+  std::optional<double> gap_ratio;
   friend bool operator==(const Bounds&, const Bounds&) = default;
 };
 
@@ -81,8 +81,8 @@ struct Predicted {
   Figures figures;  // on the deployment's phase
   std::optional<Figures> prefill, decode;
   std::optional<Figures> fit;  // in-sample figures, kept apart
-  std::vector<int>
-      layers_over_cap;  // layers whose load cap could not be met on the solver's own traffic
+  // Layers whose load cap could not be met on the solver's own traffic.
+  std::vector<int> layers_over_cap;
   friend bool operator==(const Predicted&, const Predicted&) = default;
 };
 
@@ -98,8 +98,8 @@ struct Plan {
   std::optional<Predicted> predicted;
   Bounds bounds;
   std::vector<Move> moves;  // against the plan it replaces
-  std::string
-      reason;  // why it was made, one of ToString(PublishReason) or the command that made it
+  // Why it was made, one of ToString(PublishReason) or the command that made it.
+  std::string reason;
   std::string method = "joint";
   uint64_t seed = 0;
   bool time_limit_struck = false;  // the outer time limit ended the search early

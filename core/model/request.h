@@ -21,8 +21,8 @@ struct Request {
   std::vector<uint16_t> experts;  // [tokens, moe_layers, top_k]; empty when only sums are known
   std::vector<uint32_t> counts;   // [moe_layers, experts]; only when `experts` is empty
   double weight = 1;              // how many such requests this one stands for (sampling)
-  std::optional<double>
-      arrival_ms;  // since the start of the trace; order alone counts where it is unset
+  // Since the start of the trace; order alone counts where it is unset.
+  std::optional<double> arrival_ms;
 
   bool counts_only() const { return experts.empty() && !counts.empty(); }
   int first_token(PhaseFilter phase) const {

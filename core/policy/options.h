@@ -19,8 +19,8 @@ struct PolicyOptions {
   absl::Duration min_solve_interval = absl::Seconds(30);
   absl::Duration max_solve_interval = absl::Minutes(30);   // solve at least so often, drift or not
   absl::Duration min_commit_interval = absl::Seconds(60);  // between placements; spares the first
-  double min_gain =
-      0.02;  // fewer inter-node bytes on held-out traffic, as a share of those in force
+  // Fewer inter-node bytes on held-out traffic, as a share of those in force.
+  double min_gain = 0.02;
   // Bytes saved over plan_life_tokens must exceed moved bytes by this factor.
   double gain_over_move_cost = 2.0;
   double plan_life_tokens = 50e6;    // tokens a plan is expected to serve before the next

@@ -12,8 +12,8 @@ namespace advisor {
 // What pairwise methods see of one layer.
 struct Coactivation {
   int experts = 0;
-  std::vector<double>
-      together;              // [experts, experts] weight of the tokens that chose both; diagonal 0
+  // [experts, experts] weight of the tokens that chose both; diagonal 0.
+  std::vector<double> together;
   std::vector<double> load;  // [experts] weight of the tokens, and of the sums, that chose it
 };
 Coactivation CoactivationOf(const TokenPool& pool, int layer);

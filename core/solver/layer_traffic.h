@@ -32,10 +32,10 @@ struct LayerTraffic {
   std::vector<int32_t> load_set;    // [words * 64] as PooledToken's
   std::vector<uint64_t> chose;      // [experts, words] the tokens that chose an expert
   std::vector<int64_t> demand;      // [experts, load_sets, nodes (home)] activations
-  std::vector<int64_t>
-      lone;  // [experts, nodes (home)] activations known only by sums: each pays a visit of its own
+  // [experts, nodes (home)] activations known only by sums: each pays a visit of its own.
+  std::vector<int64_t> lone;
   std::vector<int64_t> wanted;  // [experts, nodes (home)] activations in and outside the load sets
-  int64_t visit_weight = 0;           // sum of weight and lone: the scale of visits
+  int64_t visit_weight = 0;     // sum of weight and lone: the scale of visits
   std::vector<int64_t> total_demand;  // [load_sets]
 
   // data(), not [0]: traffic of sums alone has no words.

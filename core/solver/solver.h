@@ -34,11 +34,11 @@ struct SolveParams {
   Objective objective = Objective::kInternodeBytes;
   Effort effort = Effort::kStandard;
   PhaseFilter phase = PhaseFilter::kAll;  // traffic whose bytes are minimised
-  double node_load_cap =
-      1.10;                    // per layer, on the solver's own traffic: most loaded node over mean
+  // Per layer, on the solver's own traffic: most loaded node over mean.
+  double node_load_cap = 1.10;
   double gpu_load_cap = 1.15;  // the same for GPUs
-  double max_moved_fraction =
-      1.0;  // slots that receive an expert their GPU did not hold, over all slots; needs `in_force`
+  // Slots that receive an expert their GPU did not hold, over all slots; needs `in_force`.
+  double max_moved_fraction = 1.0;
   // What the engine does, and what joint searches for (objective latency: for the table all the
   // same).
   Dispatch dispatch = Dispatch::kTable;
@@ -67,8 +67,8 @@ struct SolveResult {
   Placement placement;
   RemoteChoice remote_choice;  // empty: ring order
   Grouping grouping;           // empty for methods that deal requests round-robin
-  std::vector<NodeId>
-      homes;  // of problem.traffic.requests, as the solver grouped them (all at once)
+  // Of problem.traffic.requests, as the solver grouped them (all at once).
+  std::vector<NodeId> homes;
   Bounds bounds;
   std::vector<int> layers_over_cap;
   Termination termination = Termination::kBudgetSpent;

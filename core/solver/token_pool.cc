@@ -9,8 +9,8 @@ namespace {
 
 // A layer's gain table sums token weights into 32 bits; this keeps every sum below 2^30.
 constexpr double kMaxTotalWeight = 1 << 28;
-constexpr double kWeightUnit =
-    64;  // of one token of weight 1, so that fractions of a token survive rounding
+// The integer weight of one token of weight 1, so that fractions of a token survive rounding.
+constexpr double kWeightUnit = 64;
 
 std::vector<int> CanonicalOrder(const Traffic& traffic, absl::Span<const int> subset) {
   std::vector<int> order(subset.begin(), subset.end());

@@ -20,10 +20,10 @@ struct PooledToken {
 
 struct TokenPoolOptions {
   PhaseFilter phase = PhaseFilter::kAll;  // the traffic that is minimised and balanced
-  double other_phase_weight =
-      0;  // of tokens outside `phase`, which resemble it: more data against overfitting
-  int max_tokens =
-      1 << 30;  // above it tokens are thinned evenly over every request and count for more
+  // Weight of tokens outside `phase`, which resemble it: more data against overfitting.
+  double other_phase_weight = 0;
+  // Above this many, tokens are thinned evenly over every request and count for more.
+  int max_tokens = 1 << 30;
 };
 
 // The traffic as the solver works on it: requests in canonical order (by id), so that the order of
@@ -32,12 +32,12 @@ struct TokenPool {
   const ModelSpec* model = nullptr;
   std::vector<const Request*> requests;  // sorted by id
   std::vector<int> source;               // [requests] index in the traffic
-  std::vector<double>
-      demand;  // [requests] home tokens: tokens of the phase, times the request's weight
+  // [requests] home tokens: tokens of the phase, times the request's weight.
+  std::vector<double> demand;
   std::vector<PooledToken> tokens;   // by request
   std::vector<int32_t> first_token;  // [requests + 1]
-  std::vector<int32_t>
-      lone_weight;    // [requests] per activation, for requests known by sums; else 0
+  // [requests] per activation, for requests known by sums; else 0.
+  std::vector<int32_t> lone_weight;
   int load_sets = 1;  // kAll with whole tokens: prefill and decode are balanced each on its own
 };
 

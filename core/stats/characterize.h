@@ -29,8 +29,8 @@ struct TimeSlice {
   double tokens = 0;                 // weighted, of the phase
   std::vector<Imbalance> per_layer;  // overstated where tokens are few against experts
   double max_over_mean = 0;          // mean over layers
-  std::optional<double>
-      cosine_to_previous;  // of the histograms, mean over layers; unset: the first
+  // Cosine of the histograms, mean over layers; unset: the first.
+  std::optional<double> cosine_to_previous;
 };
 
 struct HotExpert {
@@ -53,8 +53,8 @@ inline constexpr int kHottest = 5;
 
 struct PairProfile {
   DomainPair similarity;  // indices into Characterization::domains
-  double jaccard =
-      0;  // overlap of the hottest tenth of the experts (at least one), mean over layers
+  // Overlap of the hottest tenth of the experts (at least one), mean over layers.
+  double jaccard = 0;
   bool twins = false;  // cosine at least kTwinCosine
 };
 // From here on two domains are one for a placement. Random halves of one domain of real traces lie
@@ -66,9 +66,9 @@ struct Characterization {
   std::string source;
   PhaseFilter phase = PhaseFilter::kAll;
   int requests = 0;
-  int requests_by_sums =
-      0;              // of those, known by counts alone: they say nothing of phases and pairs
-  double tokens = 0;  // weighted, of the phase
+  // Requests, of those, known by counts alone: they say nothing of phases and pairs.
+  int requests_by_sums = 0;
+  double tokens = 0;                   // weighted, of the phase
   double tokens_of[kPhases] = {0, 0};  // weighted, of requests known whole
   ExpertCounts counts;                 // all domains pooled
   std::vector<Imbalance> per_layer;

@@ -30,8 +30,8 @@ struct GeneratorOptions {
   double topic_skew = 0.4;    // a request's own, on top of its domain's
   double domain_kinship = 0;  // 0 .. 1: share of domain_skew's variance along one axis on which
                               // all domains lie in a row, neighbours alike, ends far apart
-  double domain_depth_ramp =
-      0.8;  // share of domain_skew in the first layer; full from the middle on
+  // Share of domain_skew in the first layer; full from the middle on.
+  double domain_depth_ramp = 0.8;
   double phase_correlation = 0.9;  // 0 .. 1: of global and domain preference, prefill with decode
 
   // Co-activation: overlapping blocks of experts. An expert belongs to each block to a degree,
@@ -45,8 +45,8 @@ struct GeneratorOptions {
   // size, of which none is preferred as a whole and a token seldom takes two experts. 0: no such
   // ranges. Divides the experts.
   int balanced_ranges = 0;
-  double persistence =
-      0.3;  // 0 .. 1: correlation of a token's noise and weights with the last one's
+  // 0 .. 1: correlation of a token's noise and weights with the last one's.
+  double persistence = 0.3;
   uint64_t seed = 1;
 };
 

@@ -14,8 +14,8 @@ namespace advisor::server {
 // What a store held for a deployment, with what it had to leave out.
 struct LoadedDeployment {
   StoredDeployment stored;
-  std::vector<std::string>
-      damages;  // one line per record that was lost or replaced by an older one
+  // One line per record that was lost or replaced by an older one.
+  std::vector<std::string> damages;
 };
 
 // Where plans and operators' settings survive a restart. One daemon at a time writes; a store that

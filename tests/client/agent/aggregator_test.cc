@@ -29,8 +29,8 @@ const ModelSpec kModel = SmallModel(3, 12, 4);
 Topology Nodes(int nodes) { return *Topology::Uniform(nodes, 2, std::max(1, 12 / nodes)); }
 
 struct Slow {
-  std::map<std::tuple<std::string, Phase, int, int>, uint32_t>
-      counts;  // domain, phase, layer, expert
+  // Domain, phase, layer, expert.
+  std::map<std::tuple<std::string, Phase, int, int>, uint32_t> counts;
   std::map<std::pair<std::string, Phase>, uint64_t> tokens, visits;
   std::map<std::pair<std::string, Phase>, double> baseline;
 };
