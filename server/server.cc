@@ -110,7 +110,7 @@ struct Server::Parts {
   std::atomic<bool> draining{false};
   uint64_t damaged_records = 0;
   bool store_serving = true;  // as gRPC health says; of the engine's thread
-  Awake awake;  // likewise
+  Awake awake;                // likewise
   StreamIds ids;
   const AccessPolicy policy;
   Admission admission;

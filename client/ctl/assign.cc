@@ -58,8 +58,8 @@ absl::Status Run(const Options& o) {
       batch ? AssignBatch(plan, traffic) : AssignInOrder(plan, traffic);
   std::vector<Microbatch> microbatches;
   if (const int count = plan.grouping.microbatches; count > 1) {
-    microbatches = batch ? SplitBatch(plan, traffic, homes, count)
-                         : SplitInOrder(plan, traffic, homes, count);
+    microbatches =
+        batch ? SplitBatch(plan, traffic, homes, count) : SplitInOrder(plan, traffic, homes, count);
   }
   std::vector<Assignment> assignments;
   assignments.reserve(homes.size());

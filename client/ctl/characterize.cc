@@ -200,8 +200,8 @@ void PrintDomains(const Characterization& c) {
           absl::StrFormat("%d:%d", domain.hottest[i].layer, domain.hottest[i].expert));
     }
     table.AddRow(
-        {absl::StrCat("   ", DomainLabel(domain.domain)),
-         absl::StrCat(domain.requests), absl::StrFormat("%.0f", domain.tokens),
+        {absl::StrCat("   ", DomainLabel(domain.domain)), absl::StrCat(domain.requests),
+         absl::StrFormat("%.0f", domain.tokens),
          domain.within_cosine.has_value() ? Number(*domain.within_cosine, 3) : "-",
          NearestOf(c, static_cast<int>(d)), Number(domain.max_over_mean),
          domain.prefill_decode.has_value() ? Number(domain.prefill_decode->correlation) : "-",

@@ -164,8 +164,7 @@ void PrintJson(const Comparison& comparison) {
 absl::Status Run(const Options& o) {
   ASSIGN_OR_RETURN(const Deployment deployment, ReadDeployment(o.deployment));
   ASSIGN_OR_RETURN(Traffic traffic, ReadTracesOf(o.traces, o.deployment, deployment.model));
-  ASSIGN_OR_RETURN(const Traffic holdout,
-                   ReadTracesOf(o.holdouts, o.deployment, deployment.model));
+  ASSIGN_OR_RETURN(const Traffic holdout, ReadTracesOf(o.holdouts, o.deployment, deployment.model));
   const std::unique_ptr<ParallelFor> parallel = MakeThreadPool(o.threads);
   const Problem problem = ProblemOf(deployment, std::move(traffic), nullptr);
   SolveParams params = o.flags.ToParams();

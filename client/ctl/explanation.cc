@@ -120,8 +120,7 @@ std::string TextOf(const ExpertExplanation& e, const Plan& plan) {
     table.AddRow({NodeName(plan, p.node), held ? absl::StrJoin(p.gpus, ",") : "-",
                   absl::StrFormat("%.0f", p.activations),
                   p.activations > 0
-                      ? absl::StrFormat("%s %.0f %%", DomainLabel(p.domain),
-                                        100 * p.domain_share)
+                      ? absl::StrFormat("%s %.0f %%", DomainLabel(p.domain), 100 * p.domain_share)
                       : "-",
                   held ? SignedPercent(p.change) : "-", held ? "-" : SignedPercent(p.change),
                   SignedPercent(p.change_if_moved)});

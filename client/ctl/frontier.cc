@@ -139,8 +139,7 @@ class Walk {
         const Trial trial,
         SolveAndJudge(absl::StrFormat("%d nodes, %.4g %% spare slots", nodes_, SpareOf(slots)),
                       problem_, params_, holdout_,
-                      {PhaseOf(options_.phase), params_.dispatch, problem_.time_model},
-                      parallel_));
+                      {PhaseOf(options_.phase), params_.dispatch, problem_.time_model}, parallel_));
     points_.insert(at, {nodes_, percent, slots, SpareOf(slots), trial.figures});
     return absl::OkStatus();
   }

@@ -23,8 +23,7 @@ absl::StatusOr<Trial> SolveAndJudge(const std::string& what, const Problem& prob
   ASSIGN_OR_RETURN(trial.figures, EvaluateWithBaseline(trial.plan, holdout, trial.homes, judged));
   if (problem.microbatches > 1) {
     trial.figures.distinct_experts_per_microbatch = DistinctExpertsPerMicrobatch(
-        holdout, trial.homes,
-        SplitInOrder(trial.plan, holdout, trial.homes, problem.microbatches));
+        holdout, trial.homes, SplitInOrder(trial.plan, holdout, trial.homes, problem.microbatches));
   }
   return trial;
 }

@@ -27,8 +27,8 @@ namespace advisor {
 // of the mean step. So it orders plans; it does not predict a clock.
 struct LayerTime {
   double link_ns = 0;
-  double gpu_ns = 0;     // of the most loaded GPU
-  double busy_ns = 0;    // experts' time of the mean GPU
+  double gpu_ns = 0;   // of the most loaded GPU
+  double busy_ns = 0;  // experts' time of the mean GPU
   double total_ns() const { return link_ns + gpu_ns; }
 };
 

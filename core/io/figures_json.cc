@@ -77,10 +77,8 @@ Figures ReadFigures(JsonObject& object) {
   ReadOptional(object, "distinct_experts_per_microbatch", &f.distinct_experts_per_microbatch);
   ReadOptional(object, "modelled_moe_ms_per_step", &f.modelled_moe_ms_per_step);
   ReadOptional(object, "modelled_gpu_utilisation", &f.modelled_gpu_utilisation);
-  ReadOptional(object, "modelled_baseline_moe_ms_per_step",
-               &f.modelled_baseline_moe_ms_per_step);
-  ReadOptional(object, "modelled_baseline_gpu_utilisation",
-               &f.modelled_baseline_gpu_utilisation);
+  ReadOptional(object, "modelled_baseline_moe_ms_per_step", &f.modelled_baseline_moe_ms_per_step);
+  ReadOptional(object, "modelled_baseline_gpu_utilisation", &f.modelled_baseline_gpu_utilisation);
   return f;
 }
 

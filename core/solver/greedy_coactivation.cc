@@ -110,8 +110,8 @@ class CoactivationMethod {
   void PlaceLayer(Copies copies, const std::vector<NodeId>& homes, int l,
                   SolveResult* result) const {
     const LayerTraffic traffic = GatherLayer(pool_, l, homes, problem_.topology.node_count());
-    const ClusterPlacement placed = PlaceClusters(traffic, clusters_[l], problem_.topology, copies,
-                                                  params_.node_load_cap);
+    const ClusterPlacement placed =
+        PlaceClusters(traffic, clusters_[l], problem_.topology, copies, params_.node_load_cap);
     std::copy(placed.row.begin(), placed.row.end(), result->placement.row(LayerId(l)).begin());
     std::copy(placed.choice.begin(), placed.choice.end(),
               result->remote_choice.row(LayerId(l), NodeId(0)).begin());

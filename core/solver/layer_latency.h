@@ -22,8 +22,8 @@ class LayerLatency {
  public:
   struct Scale {
     int nodes = 0, gpus = 0, top_k = 0;
-    int64_t token_weight = 0;           // LayerTraffic::visit_weight
-    std::vector<int64_t> activations;   // [load_sets] LayerTraffic::total_demand
+    int64_t token_weight = 0;          // LayerTraffic::visit_weight
+    std::vector<int64_t> activations;  // [load_sets] LayerTraffic::total_demand
   };
   LayerLatency(const LatencyWeights& weights, Scale scale);
 
@@ -58,11 +58,11 @@ class LayerLatency {
   LatencyWeights weights_;
   Scale scale_;
   double unit_ = 1;
-  double message_scale_ = 0;             // share of all tokens that one unit of weight is
-  std::vector<double> gpu_scale_;        // [load_sets] activations per token that one unit is
+  double message_scale_ = 0;       // share of all tokens that one unit of weight is
+  std::vector<double> gpu_scale_;  // [load_sets] activations per token that one unit is
   Cells messages_;
-  std::vector<Cells> gpus_;              // [load_sets]
-  mutable std::vector<double> sums_;     // [load_sets] room for StagedDelta
+  std::vector<Cells> gpus_;           // [load_sets]
+  mutable std::vector<double> sums_;  // [load_sets] room for StagedDelta
   double value_ = 0;
 };
 

@@ -27,10 +27,9 @@ absl::StatusOr<Predicted> Predict(const Plan& plan, const Problem& problem, cons
         predicted.prefill,
         EvaluateWithBaseline(plan, holdout, homes,
                              {PhaseFilter::kPrefill, params.dispatch, problem.time_model}));
-    ASSIGN_OR_RETURN(
-        predicted.decode,
-        EvaluateWithBaseline(plan, holdout, homes,
-                             {PhaseFilter::kDecode, params.dispatch, problem.time_model}));
+    ASSIGN_OR_RETURN(predicted.decode, EvaluateWithBaseline(plan, holdout, homes,
+                                                            {PhaseFilter::kDecode, params.dispatch,
+                                                             problem.time_model}));
   }
   return predicted;
 }

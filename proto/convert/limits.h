@@ -7,7 +7,7 @@ namespace advisor {
 
 // Limits of the wire that conversion enforces; both ends use them. Those of a model's shape are in
 // core/model.
-inline constexpr size_t kMaxIdBytes = 128;         // deployment, reporter, subscriber, node
+inline constexpr size_t kMaxIdBytes = 128;  // deployment, reporter, subscriber, node
 inline constexpr size_t kMaxDomainBytes = 64;
 inline constexpr size_t kIncarnationBytes = 16;
 inline constexpr size_t kMaxErrorBytes = 256;  // messages of rejects and NACKs

@@ -27,7 +27,7 @@ struct AssignedNode {
     std::string name;
     double load = 0;  // booked tokens over the node's share of all
   };
-  std::vector<Ranked> ranked;  // cheapest first
+  std::vector<Ranked> ranked;            // cheapest first
   std::optional<Microbatch> microbatch;  // unset where the deployment asks for none
   Position grouping;
 };

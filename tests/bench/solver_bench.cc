@@ -86,8 +86,8 @@ void ReportBalance(const Problem& problem, const Placement& placement, benchmark
     std::set<std::pair<int, int>> seen;
     for (int s = 0; s < placement.slots(); ++s) {
       const int e = placement.row(LayerId(l))[s];
-      doubles += e != kEmptySlot &&
-                 !seen.emplace(problem.topology.gpu_of(SlotId(s)).value(), e).second;
+      doubles +=
+          e != kEmptySlot && !seen.emplace(problem.topology.gpu_of(SlotId(s)).value(), e).second;
     }
   }
   state.counters["gpu_load"] = figures.gpu_load.mean;
@@ -133,7 +133,11 @@ void BM_EplbMethod(benchmark::State& state) {
   }
   ReportBalance(problem, result.placement, state);
 }
-BENCHMARK(BM_EplbMethod)->ArgName("threads")->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)
+BENCHMARK(BM_EplbMethod)
+    ->ArgName("threads")
+    ->Arg(1)
+    ->Arg(2)
+    ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
 // Objective balance with nothing in force: the search alone, without the checks around it.
@@ -146,7 +150,11 @@ void BM_BalanceColdSearch(benchmark::State& state) {
   }
   ReportBalance(problem, result.placement, state);
 }
-BENCHMARK(BM_BalanceColdSearch)->ArgName("threads")->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)
+BENCHMARK(BM_BalanceColdSearch)
+    ->ArgName("threads")
+    ->Arg(1)
+    ->Arg(2)
+    ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
 void BM_BalanceCold(benchmark::State& state) {
@@ -158,7 +166,11 @@ void BM_BalanceCold(benchmark::State& state) {
   }
   ReportBalance(problem, result.placement, state);
 }
-BENCHMARK(BM_BalanceCold)->ArgName("threads")->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)
+BENCHMARK(BM_BalanceCold)
+    ->ArgName("threads")
+    ->Arg(1)
+    ->Arg(2)
+    ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
 // Repair of a balanced plan when half of the traffic is new. Arguments: threads, move budget in
@@ -179,8 +191,14 @@ void BM_BalanceRepair(benchmark::State& state) {
       100.0 * double(MovedSlots(problem.topology, *problem.in_force, result.placement)) /
       double(kLayers * problem.topology.slot_count());
 }
-BENCHMARK(BM_BalanceRepair)->ArgNames({"threads", "budget"})->Args({1, 6})->Args({2, 6})
-    ->Args({1, 14})->Args({2, 14})->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(BM_BalanceRepair)
+    ->ArgNames({"threads", "budget"})
+    ->Args({1, 6})
+    ->Args({2, 6})
+    ->Args({1, 14})
+    ->Args({2, 14})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 
 // Synthetic tokens of 8 domains on 8 nodes x 4 GPUs x 9 slots; the solver sees `tokens` a domain.
 // Made once and kept: half is for the solver, half to judge on.
@@ -225,10 +243,19 @@ void BM_JointCold(benchmark::State& state) {
   }
   state.counters["saving"] = HeldOutSaving(problem, params, *pool, layers, tokens);
 }
-BENCHMARK(BM_JointCold)->ArgNames({"threads", "layers", "tokens"})->Args({1, 58, 4000})
-    ->Args({2, 58, 4000})->Args({2, 29, 4000})->Args({2, 116, 4000})->Args({2, 58, 1000})
-    ->Args({2, 58, 2000})->Args({2, 58, 8000})->Args({2, 58, 16000})
-    ->Unit(benchmark::kMillisecond)->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK(BM_JointCold)
+    ->ArgNames({"threads", "layers", "tokens"})
+    ->Args({1, 58, 4000})
+    ->Args({2, 58, 4000})
+    ->Args({2, 29, 4000})
+    ->Args({2, 116, 4000})
+    ->Args({2, 58, 1000})
+    ->Args({2, 58, 2000})
+    ->Args({2, 58, 8000})
+    ->Args({2, 58, 16000})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime()
+    ->MeasureProcessCPUTime();
 
 // The same, stopped after so many percent of its work, told by polls of should_stop, which come
 // evenly over the work: what an early stop leaves of the saving.
@@ -248,8 +275,17 @@ void BM_JointStopped(benchmark::State& state) {
   polls = 0;
   state.counters["saving"] = HeldOutSaving(problem, params, *pool, kLayers, 4000);
 }
-BENCHMARK(BM_JointStopped)->ArgName("percent")->Arg(0)->Arg(12)->Arg(25)->Arg(50)->Arg(75)
-    ->Arg(100)->Unit(benchmark::kMillisecond)->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK(BM_JointStopped)
+    ->ArgName("percent")
+    ->Arg(0)
+    ->Arg(12)
+    ->Arg(25)
+    ->Arg(50)
+    ->Arg(75)
+    ->Arg(100)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime()
+    ->MeasureProcessCPUTime();
 
 // Warm repair: a plan in force for the same domains' other requests, 6 % of the slots may move.
 void BM_JointRepair(benchmark::State& state) {
@@ -265,8 +301,13 @@ void BM_JointRepair(benchmark::State& state) {
     benchmark::DoNotOptimize(OrDie(Solve(problem, params, *pool)));
   }
 }
-BENCHMARK(BM_JointRepair)->ArgName("threads")->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)
-    ->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK(BM_JointRepair)
+    ->ArgName("threads")
+    ->Arg(1)
+    ->Arg(2)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime()
+    ->MeasureProcessCPUTime();
 
 }  // namespace
 }  // namespace advisor::bench

@@ -183,18 +183,16 @@ void Script::Connect(const std::string& who) {
     }
     Agent& agent = agents_[id];
     if (agent.subscriber == nullptr) {
-      agent.subscriber = std::make_unique<FakeSubscriber>(id, absl::StrCat("node-", n),
-                                                          Incarnation{0, 1}, Role::kActor,
-                                                          &daemon_.history());
+      agent.subscriber = std::make_unique<FakeSubscriber>(
+          id, absl::StrCat("node-", n), Incarnation{0, 1}, Role::kActor, &daemon_.history());
     }
     ConnectReporter(&agent, agent.incarnation);
     ConnectSubscriber(&agent);
   }
   if (who == "router") {
     Agent& agent = agents_[who];
-    agent.subscriber =
-        std::make_unique<FakeSubscriber>(who, "", Incarnation{0, 1}, Role::kObserver,
-                                         &daemon_.history());
+    agent.subscriber = std::make_unique<FakeSubscriber>(who, "", Incarnation{0, 1}, Role::kObserver,
+                                                        &daemon_.history());
     ConnectSubscriber(&agent);
   }
 }

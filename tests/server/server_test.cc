@@ -232,10 +232,15 @@ TEST_F(ServerTest, SolvesAndAnswers) {
   server_.reset();  // before `solving`
 }
 
-TEST_F(ServerTest, DrainIsIdempotentAndEndsQuickly) {
+TEST_F(ServerTest, DrainedTwiceAnswersNobody) {
   Start(Default());
-  server_->Drain();
-  server_->Drain();
+  int serving = 0;
+  ASSERT_TRUE(CheckHealth("", &serving).ok());
+  for (int time = 0; time < 2; ++time) {
+    server_->Drain();
+    EXPECT_THAT(CheckHealth("", &serving),
+                GrpcStatusIs(grpc::StatusCode::UNAVAILABLE, HasSubstr("")));
+  }
 }
 
 }  // namespace

@@ -54,8 +54,8 @@ StepEstimate Play(const Plan& plan, const Traffic& traffic, const std::vector<No
     }
     const double largest = *std::max_element(message.begin(), message.end());
     const double hottest = *std::max_element(activations.begin(), activations.end());
-    const double bytes = model.hidden_size *
-                         (model.dispatch_bytes_per_value + model.combine_bytes_per_value);
+    const double bytes =
+        model.hidden_size * (model.dispatch_bytes_per_value + model.combine_bytes_per_value);
     const double exchange = (nodes - 1) * largest * bytes / time.internode_gbytes_per_s;
     const double hand_out = hottest * bytes / time.intranode_gbytes_per_s;
     total += std::max(exchange, hand_out) + hottest * time.expert_ns_per_token;

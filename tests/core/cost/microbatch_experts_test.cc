@@ -90,8 +90,7 @@ TEST(DistinctExpertsTest, NothingDecodesNothingIsKnown) {
   for (Request& r : traffic.requests) {
     r.prompt_tokens = r.tokens;
   }
-  EXPECT_FALSE(
-      DistinctExpertsPerMicrobatch(traffic, {NodeId(0), NodeId(0)}, {0, 1}).has_value());
+  EXPECT_FALSE(DistinctExpertsPerMicrobatch(traffic, {NodeId(0), NodeId(0)}, {0, 1}).has_value());
 }
 
 TEST(DealMicrobatchesTest, CountsOnEveryNodeApart) {

@@ -61,8 +61,7 @@ NodeId NaiveAssign(const Grouping& g, const std::vector<Choice>& ranked, double 
     const double fair = g.node_share[n] * total;
     const double allowance =
         std::max(g.load_slack * fair, g.load_slack_requests * *booked / *assigned);
-    const double pressure =
-        allowance > 0 ? ((*load)[n] + weight / 2 - fair) / allowance : 0;
+    const double pressure = allowance > 0 ? ((*load)[n] + weight / 2 - fair) / allowance : 0;
     const double price = c.cost + g.load_price * pressure;
     if ((*load)[n] + weight - fair <= allowance && (chosen < 0 || price < least)) {
       chosen = n;

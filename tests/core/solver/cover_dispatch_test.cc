@@ -61,9 +61,8 @@ TEST(CoverDispatchTest, NeverCostsMoreThanThePlanForTheTable) {
       plan.topology = problem.topology;
       plan.placement = result.placement;
       plan.remote_choice = result.remote_choice;
-      absl::StatusOr<std::vector<LayerFigures>> layers =
-          EvaluateLayers(plan, problem.traffic, result.homes,
-                         {PhaseFilter::kDecode, Dispatch::kCover});
+      absl::StatusOr<std::vector<LayerFigures>> layers = EvaluateLayers(
+          plan, problem.traffic, result.homes, {PhaseFilter::kDecode, Dispatch::kCover});
       EXPECT_TRUE(layers.ok()) << layers.status();
       return *std::move(layers);
     };

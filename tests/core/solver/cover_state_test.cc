@@ -149,9 +149,9 @@ TEST(CoverStateTest, VisitsAndLoadsAreThoseOfEvaluate) {
       state.Apply(move);
       std::copy(state.row().begin(), state.row().end(), f.plan.placement.row(LayerId(0)).begin());
       state.ExportChoice(absl::MakeSpan(f.plan.remote_choice.cells()));
-      ASSERT_OK_AND_ASSIGN(const std::vector<LayerFigures> layers,
-                           EvaluateLayers(f.plan, f.traffic, homes,
-                                          {PhaseFilter::kDecode, Dispatch::kCover}));
+      ASSERT_OK_AND_ASSIGN(
+          const std::vector<LayerFigures> layers,
+          EvaluateLayers(f.plan, f.traffic, homes, {PhaseFilter::kDecode, Dispatch::kCover}));
       const double unit = double(f.layer.total_demand[0]) / layers[0].activations;
       if (sums == Sums::kNone) {
         EXPECT_NEAR(double(state.visits()), unit * layers[0].visits, 1e-6 * unit);

@@ -158,8 +158,8 @@ LayerLimits LatencyLimits() {
   return limits;
 }
 
-class LayerStateTest
-    : public ::testing::TestWithParam<std::tuple<PhaseFilter, LayerLimits (*)()>> {};
+class LayerStateTest : public ::testing::TestWithParam<std::tuple<PhaseFilter, LayerLimits (*)()>> {
+};
 
 TEST_P(LayerStateTest, StaysEqualToARecountOverThousandsOfMoves) {
   for (uint64_t seed : {1, 2, 3}) {

@@ -15,8 +15,7 @@ TEST(VisitCounterTest, CountsWhatRemoteVisitsCountsFromEveryNode) {
   const ModelSpec model = SmallModel(3, 12, 4);
   const Traffic traffic = RandomTraffic(model, 4, 2, &rng);
   const Topology topology = *Topology::Uniform(6, 1, 3);
-  const ServeTable serve(model, topology, LinearPlacement(model, topology),
-                         RemoteChoice(3, 6, 12));
+  const ServeTable serve(model, topology, LinearPlacement(model, topology), RemoteChoice(3, 6, 12));
   const std::vector<int> layers = {2, 0};
   const VisitCounter counter(model, serve, 6, layers);
   for (const Request& r : traffic.requests) {
