@@ -1,5 +1,6 @@
 #include "core/engine/audience.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +22,9 @@ absl::Status Audience::Admit(const SubscriberHello& hello) const {
         "subscriber \"%s\" claims epoch %d, beyond the last there can be", hello.subscriber_id,
         std::max(hello.placement.epoch, hello.grouping.epoch)));
   }
+  if (!KnowsNodeOf(hello.role, hello.node)) {
+    return error::NodeNotInTopology(hello.subscriber_id, hello.node);
+  }
   const auto known = sessions_.find(hello.subscriber_id);
   if (known != sessions_.end()) {
     return known->second.Admit(hello);
@@ -31,6 +35,13 @@ absl::Status Audience::Admit(const SubscriberHello& hello) const {
                         deployment_.name, kMaxSubscribers));
   }
   return absl::OkStatus();
+}
+
+bool Audience::KnowsNodeOf(Role role, const std::string& node) const {
+  const std::vector<NodeSpec>& nodes = deployment_.topology.nodes();
+  return role != Role::kActor || node.empty() ||
+         std::any_of(nodes.begin(), nodes.end(),
+                     [&](const NodeSpec& candidate) { return candidate.name == node; });
 }
 
 SubscriberSession* Audience::Open(StreamId stream, const SubscriberHello& hello, Turn& turn) {
@@ -142,6 +153,14 @@ void Audience::Tick(Turn& turn) {
     const bool forgotten =
         !session.stream().has_value() && turn.now - session.closed_at() > kForgetAfter;
     it = forgotten ? sessions_.erase(it) : std::next(it);
+  }
+}
+
+void Audience::TopologyChanged(Turn& turn) {
+  for (SubscriberSession* session : Connected()) {
+    if (!KnowsNodeOf(session->role(), session->node())) {
+      End(session, error::NodeNotInTopology(session->id(), session->node()), turn);
+    }
   }
 }
 

@@ -45,6 +45,8 @@ class Audience {
 
   // Ends who does not acknowledge; forgets who left long ago.
   void Tick(Turn& turn);
+  // Ends the actors of nodes that left.
+  void TopologyChanged(Turn& turn);
 
   void FillStatus(DeploymentStatus* status) const;
 
@@ -56,6 +58,9 @@ class Audience {
   static constexpr Features kOffered = {.samples = false, .delta_placement = true};
 
   absl::Status Admit(const SubscriberHello& hello) const;
+  // An actor that names a node must name one of the topology. Several may name the same one: which
+  // of them is right cannot be told here, so all of them count (Rollout).
+  bool KnowsNodeOf(Role role, const std::string& node) const;
   std::shared_ptr<const Plan> DeltaBase(const SubscriberSession& session,
                                         const PlanRecord& record) const;
 

@@ -52,7 +52,7 @@ void DeploymentEngine::Handle(event::UpdateDeployment event, Turn& turn) {
   options_ = std::move(event.options);
   if (new_topology) {
     ingest_.TopologyChanged(turn);
-    publisher_.Abort("the topology has changed", turn);
+    publisher_.TopologyChanged(turn);
     planner_.TopologyChanged(turn);
   }
   if (new_mode) {

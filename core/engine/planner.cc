@@ -105,6 +105,9 @@ SolveConditions Planner::Conditions(absl::Time now) const {
   c.lasting_tokens = drift_history_.lasting_tokens();
   c.last_solve = last_solve_;
   c.last_commit = publisher_.last_placement();
+  if (!AdviceOnly()) {
+    c.aborts = publisher_.aborts();
+  }
   return c;
 }
 
@@ -193,6 +196,7 @@ void Planner::SolveNow(const event::SolveNow& command, Turn& turn) {
     turn.effects.push_back(effect::CommandDone{command.id, status, DecisionReason::kNone, "", {}});
     return;
   }
+  publisher_.ForgetAborts();
   UpdateCoverage(turn.now);
   Start({DecisionReason::kOperator, command.force ? "solve-now, forced" : "solve-now"},
         AdviceOnly() && !command.force, command.force, command.id, turn);
@@ -330,6 +334,11 @@ void Planner::GoBack(Turn& turn) {
   if (publisher_.rollout_running()) {
     return;
   }
+  if (const std::optional<Verdict> pause =
+          PauseAfterAborts(publisher_.aborts(), options_.policy, turn.now)) {
+    journal_.Wait(*pause, turn);
+    return;
+  }
   journal_.StopWaiting();
   const std::optional<Verdict> back = std::exchange(go_back_, std::nullopt);
   const PlanRecord* in_force = publisher_.history().InForce();
@@ -351,12 +360,15 @@ void Planner::GoBack(Turn& turn) {
     Republish(*old->plan, *back, std::nullopt, turn);
     return;
   }
-  Plan initial;
-  initial.model = deployment_.model;
-  initial.topology = deployment_.topology;
-  initial.placement = LinearPlacement(initial.model, initial.topology);
-  initial.method = ToString(Method::kLinear);
-  Republish(initial, *back, std::nullopt, turn);
+  const Plan fallback = publisher_.Fallback();
+  if (in_force->content_hash == PlacementHash(fallback)) {
+    Keep({DecisionReason::kSameContent,
+          absl::StrCat("the linear placement is in force: there is nothing to go back to; ",
+                       back->detail)},
+         std::nullopt, turn);
+    return;
+  }
+  Republish(fallback, *back, std::nullopt, turn);
 }
 
 void Planner::Republish(const Plan& content, Verdict verdict, std::optional<CommandId> command,
@@ -437,6 +449,7 @@ void Planner::Rollback(const event::Rollback& command, Turn& turn) {
     return;
   }
   Cancel({DecisionReason::kStaleResult, "an operator rolled back while solving"}, turn);
+  publisher_.ForgetAborts();
   Republish(*to->plan,
             {DecisionReason::kRollback,
              absl::StrCat("content of ", ToString(to->plan->position), " again")},

@@ -25,6 +25,7 @@ Publisher::Publisher(const Deployment& deployment, const DeploymentOptions& opti
     frozen_ = stored.state->frozen;
     quarantined_.assign(stored.state->quarantined_hashes.begin(),
                         stored.state->quarantined_hashes.end());
+    std::erase(quarantined_, PlacementHash(Fallback()));
     for (const uint64_t hash : quarantined_) {
       history_.MarkQuarantined(hash);
     }
@@ -181,6 +182,7 @@ void Publisher::Committed(const PlanRecord& record, Turn& turn) {
   SendCommit(record.detail, turn);
   UseGroupingInForce(turn);
   OfferAll(turn);
+  aborts_ = {};
   given_up_ = given_up_ || quarantined(record.content_hash);
 }
 
@@ -204,8 +206,17 @@ void Publisher::SetFrozen(bool frozen, Turn& turn) {
   StoreState(turn);
 }
 
+Plan Publisher::Fallback() const {
+  Plan plan;
+  plan.model = deployment_.model;
+  plan.topology = deployment_.topology;
+  plan.placement = LinearPlacement(plan.model, plan.topology);
+  plan.method = ToString(Method::kLinear);
+  return plan;
+}
+
 void Publisher::Quarantine(uint64_t content_hash, Turn& turn) {
-  if (quarantined(content_hash)) {
+  if (quarantined(content_hash) || content_hash == PlacementHash(Fallback())) {
     return;
   }
   quarantined_.push_back(content_hash);
@@ -221,7 +232,15 @@ void Publisher::ModeChanged(Turn& turn) {
   if (!active()) {
     Abort("the deployment is advisory now", turn);
   }
+  aborts_ = {};
   OfferAll(turn);
+}
+
+void Publisher::TopologyChanged(Turn& turn) {
+  Abort("the topology has changed", turn);
+  aborts_ = {};
+  audience_.TopologyChanged(turn);
+  DropDisconnected();
 }
 
 void Publisher::JumpAbove(const Position& shown, Turn& turn) {

@@ -13,6 +13,7 @@
 #include "core/engine/options.h"
 #include "core/engine/plan_history.h"
 #include "core/model/deployment.h"
+#include "core/policy/solve_trigger.h"
 #include "core/session/rollout.h"
 
 namespace advisor {
@@ -52,9 +53,14 @@ class Publisher {
   void Closed(StreamId stream, absl::Time now);
   void Tick(Turn& turn);
 
-  // Engines are no longer to act on what is not in force yet.
-  void Abort(const std::string& reason, Turn& turn);
-  // This content is not published again.
+  // deployment.topology has changed.
+  void TopologyChanged(Turn& turn);
+  const Aborts& aborts() const { return aborts_; }
+  // An operator wants another try.
+  void ForgetAborts() { aborts_ = {}; }
+  // What everything can fall back to: the linear placement.
+  Plan Fallback() const;
+  // This content is not published again; not so the fallback's, or there would be nothing left.
   void Quarantine(uint64_t content_hash, Turn& turn);
   bool quarantined(uint64_t content_hash) const;
   size_t quarantined_count() const { return quarantined_.size(); }
@@ -135,6 +141,8 @@ class Publisher {
   void Refused(SubscriberSession* session, const PlanAck& ack, uint64_t hash, Turn& turn);
   void RolledBack(SubscriberSession* session, const PlanAck& ack, uint64_t hash, Turn& turn);
   void TryCommit(Turn& turn);
+  // Engines are no longer to act on what is not in force yet.
+  void Abort(const std::string& reason, Turn& turn);
   // To the actors that have staged what is committed.
   void SendCommit(const std::string& reason, Turn& turn);
   void TickRollout(Turn& turn);
@@ -151,6 +159,7 @@ class Publisher {
   std::optional<Write> write_;
   std::optional<Rollout> rollout_;
   std::optional<Aborted> aborted_;
+  Aborts aborts_;
   absl::Time commit_sent_;
   std::optional<absl::Time> last_placement_;
   Position maybe_staged_;  // actors may hold it staged, and are to drop it; {0, 0}: nothing

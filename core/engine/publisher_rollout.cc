@@ -191,6 +191,9 @@ void Publisher::Refused(SubscriberSession* session, const PlanAck& ack, uint64_t
     return;
   }
   Quarantine(hash, turn);
+  if (!quarantined(hash)) {
+    session->Forgive(hash);  // the fallback: asked for again, ever more rarely
+  }
   if (ack.position == in_force()) {
     given_up_ = true;  // a group whose members cannot all run it cannot keep it
   } else if (rollout_.has_value() && rollout_->position() == ack.position) {
@@ -242,6 +245,10 @@ void Publisher::Abort(const std::string& reason, Turn& turn) {
   aborted_ = Aborted{rollout_->position(), reason, {}, 1, turn.now};
   maybe_staged_ = rollout_->position();
   ++journal_.counters.rollouts_aborted;
+  aborts_ = {aborts_.in_a_row + 1, turn.now, reason};
+  if (const PlanRecord* record = history_.InForce(); active() && record != nullptr) {
+    given_up_ = given_up_ || record->quarantined;  // it was the way back, and is still wanted
+  }
   journal_.Log(true, absl::StrCat(ToString(rollout_->position()), " aborted: ", reason), turn);
   for (const std::string& actor : rollout_->Actors()) {
     SubscriberSession* session = audience_.Find(actor);

@@ -79,6 +79,26 @@ Verdict Due(const SolveConditions& c, const PolicyOptions& options, absl::Time n
 
 }  // namespace
 
+std::optional<Verdict> PauseAfterAborts(const Aborts& aborts, const PolicyOptions& options,
+                                        absl::Time now) {
+  if (aborts.in_a_row == 0) {
+    return std::nullopt;
+  }
+  absl::Duration pause = options.stage_timeout;
+  for (int i = 1; i < aborts.in_a_row && pause < options.max_solve_interval; ++i) {
+    pause *= 2;
+  }
+  pause = std::min(pause, options.max_solve_interval);
+  if (now - aborts.last >= pause) {
+    return std::nullopt;
+  }
+  return Verdict{
+      DecisionReason::kCooldown,
+      absl::StrFormat("%d aborted in a row, the last %s ago, must be %s: %s; an operator's "
+                      "solve-now does not wait",
+                      aborts.in_a_row, Text(now - aborts.last), Text(pause), aborts.why)};
+}
+
 Verdict WhenToSolve(const SolveConditions& c, const PolicyOptions& options, absl::Time now) {
   if (std::optional<Verdict> not_now = NotNow(c, options, now)) {
     return *not_now;
@@ -86,6 +106,9 @@ Verdict WhenToSolve(const SolveConditions& c, const PolicyOptions& options, absl
   const Verdict due = Due(c, options, now);
   if (!IsPublish(due.reason)) {
     return due;
+  }
+  if (std::optional<Verdict> pause = PauseAfterAborts(c.aborts, options, now)) {
+    return *pause;
   }
   if (c.last_solve.has_value() && now - *c.last_solve < options.min_solve_interval) {
     return {DecisionReason::kCooldown,

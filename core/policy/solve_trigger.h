@@ -3,12 +3,21 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "absl/time/time.h"
 #include "core/policy/options.h"
 #include "core/policy/verdict.h"
 
 namespace advisor {
+
+// Placements in a row that engines were asked to stage in vain, whoever it was that held each up:
+// two broken nodes that take turns are no better than one.
+struct Aborts {
+  int in_a_row = 0;  // since the last commit, or since an operator wanted another try
+  absl::Time last;
+  std::string why;  // of the last one, naming the actor or node
+};
 
 // What is known when the question is whether to solve now.
 struct SolveConditions {
@@ -26,7 +35,14 @@ struct SolveConditions {
   uint64_t drifted_tokens = 0, lasting_tokens = 0;
   std::optional<absl::Time> last_solve;   // started
   std::optional<absl::Time> last_commit;  // of a placement
+  Aborts aborts;
 };
+
+// The pause that engines are spared after aborts, where it is not over yet; the detail names what
+// held the last one up. It is stage_timeout, doubles with every further abort in a row, and ends at
+// max_solve_interval: every try makes engines load what they then drop.
+std::optional<Verdict> PauseAfterAborts(const Aborts& aborts, const PolicyOptions& options,
+                                        absl::Time now);
 
 // Solve for this reason, or do not, and why. A solve that changed nothing is not repeated on the
 // same traffic: unless the topology changed, a quarter of the window must be new.

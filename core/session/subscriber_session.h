@@ -51,6 +51,8 @@ class SubscriberSession {
   bool WantsPlacement(const Held& plan, PlacementMode mode) const;
   bool WantsGrouping(const Held& grouping) const;
   bool Refused(uint64_t hash) const;
+  // It may be asked again to take what it refused.
+  void Forgive(uint64_t hash) { std::erase(refused_, hash); }
   // Notes that it was sent.
   void SentPlacement(const Held& plan, PlacementMode mode, absl::Time now);
   void SentGrouping(const Held& grouping, absl::Time now);

@@ -117,7 +117,8 @@ bool Script::Run(const std::string& line) {
     Settle();
     Show(words[1]);
   } else {
-    known = SolverCommand(words, arguments) || AgentCommand(words) || OperatorCommand(words);
+    known = SolverCommand(words, arguments) || AgentCommand(words, arguments) ||
+            OperatorCommand(words, arguments);
   }
   Settle();
   return known;
@@ -175,19 +176,23 @@ void Script::ConnectSubscriber(Agent* agent) {
   daemon_.Step(event::SubscriberOpened{agent->plans, agent->subscriber->Hello("chat")});
 }
 
+void Script::ConnectActor(const std::string& who, const std::string& node) {
+  Agent& agent = agents_[who];
+  if (agent.subscriber == nullptr) {
+    agent.subscriber = std::make_unique<FakeSubscriber>(who, node, Incarnation{0, 1}, Role::kActor,
+                                                        &daemon_.history());
+  }
+  ConnectSubscriber(&agent);
+}
+
 void Script::Connect(const std::string& who) {
   for (int n = 0; n < 2; ++n) {
     const std::string id = absl::StrCat("agent-", n);
     if (who != "all" && who != id) {
       continue;
     }
-    Agent& agent = agents_[id];
-    if (agent.subscriber == nullptr) {
-      agent.subscriber = std::make_unique<FakeSubscriber>(
-          id, absl::StrCat("node-", n), Incarnation{0, 1}, Role::kActor, &daemon_.history());
-    }
-    ConnectReporter(&agent, agent.incarnation);
-    ConnectSubscriber(&agent);
+    ConnectActor(id, absl::StrCat("node-", n));
+    ConnectReporter(&agents_[id], agents_[id].incarnation);
   }
   if (who == "router") {
     Agent& agent = agents_[who];
@@ -258,12 +263,15 @@ bool Script::SolverCommand(const std::vector<std::string>& words, const Argument
   return true;
 }
 
-bool Script::AgentCommand(const std::vector<std::string>& words) {
-  if (words.size() != 2 && !(words.size() == 3 && words[0] == "report-as")) {
+bool Script::AgentCommand(const std::vector<std::string>& words, const Arguments& arguments) {
+  if (words.size() != 2 &&
+      !(words.size() == 3 && (words[0] == "report-as" || arguments.contains("node")))) {
     return false;
   }
   const auto it = agents_.find(words[1]);
-  if (words[0] == "connect") {
+  if (words[0] == "connect" && arguments.contains("node")) {
+    ConnectActor(words[1], arguments.at("node"));
+  } else if (words[0] == "connect") {
     Connect(words[1]);
   } else if (words[0] == "store") {
     daemon_.fail_store = words[1] == "fails";
@@ -290,7 +298,7 @@ bool Script::AgentCommand(const std::vector<std::string>& words) {
   return true;
 }
 
-bool Script::OperatorCommand(const std::vector<std::string>& words) {
+bool Script::OperatorCommand(const std::vector<std::string>& words, const Arguments& arguments) {
   const CommandId id(next_command_++);
   const bool force = words.size() > 1 && words[1] == "force";
   if (words[0] == "freeze" || words[0] == "unfreeze") {
@@ -306,8 +314,9 @@ bool Script::OperatorCommand(const std::vector<std::string>& words) {
       to = {std::stoull(words[1]), std::stoull(words[2])};
     }
     daemon_.Step(event::Rollback{id, "chat", to});
-  } else if (words[0] == "topology" && words.size() == 2) {
-    deployment_.topology = *Topology::Uniform(2, 2, std::stoi(words[1]));
+  } else if (words[0] == "topology" && words.size() >= 2) {
+    deployment_.topology =
+        *Topology::Uniform(Number(arguments, "nodes", 2), 2, std::stoi(words[1]));
     daemon_.Step(event::UpdateDeployment{deployment_, options_});
   } else {
     return false;

@@ -38,11 +38,12 @@ class Script {
   void ConnectReporter(Agent* agent, uint64_t incarnation);
   void ConnectSubscriber(Agent* agent);
   void Connect(const std::string& who);
+  void ConnectActor(const std::string& who, const std::string& node);
   void Report(const Arguments& arguments);
   void SendEmptyFrames();
   bool SolverCommand(const std::vector<std::string>& words, const Arguments& arguments);
-  bool AgentCommand(const std::vector<std::string>& words);
-  bool OperatorCommand(const std::vector<std::string>& words);
+  bool AgentCommand(const std::vector<std::string>& words, const Arguments& arguments);
+  bool OperatorCommand(const std::vector<std::string>& words, const Arguments& arguments);
   void Show(const std::string& what);
 
   // Lets messages and acknowledgements run until nobody has anything to say.

@@ -228,6 +228,25 @@ TEST_F(EngineTest, StreamsAreRefusedWithTheReason) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("MODEL_MISMATCH")));
 }
 
+TEST_F(EngineTest, AnActorMustBeOnANodeOfTheTopology) {
+  Start();
+  const auto open = [&](Role role, const std::string& node) {
+    const StreamId stream = daemon_.NewStream();
+    SubscriberHello hello;
+    hello.deployment = "chat";
+    hello.subscriber_id = "other";
+    hello.role = role;
+    hello.node = node;
+    daemon_.Step(event::SubscriberOpened{stream, hello});
+    return EndOf(stream);
+  };
+  EXPECT_THAT(open(Role::kActor, "node-7"),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("\"node-7\"")));
+  EXPECT_TRUE(open(Role::kActor, "node-1").ok());
+  EXPECT_TRUE(open(Role::kActor, "").ok());           // speaks for the whole group
+  EXPECT_TRUE(open(Role::kObserver, "node-7").ok());  // of an observer it means nothing
+}
+
 TEST_F(EngineTest, ASecondStreamOfTheSameProcessSupersedesTheFirst) {
   Start();
   const StreamId reports = reporters_[0], plans = subscribers_[0];
@@ -450,6 +469,35 @@ TEST_F(EngineTest, GivingUpWhatIsInForceLeadsBack) {
   EXPECT_EQ(daemon_.Status().counters.decisions[DecisionReason::kRollForward], 1u);
   EXPECT_GT(daemon_.Status().position, bad);
   EXPECT_TRUE(daemon_.Status().plans.back().quarantined);
+  EXPECT_THAT(daemon_.stored().state->quarantined_hashes, SizeIs(1));
+}
+
+TEST_F(EngineTest, TheLinearPlacementIsAskedForAgainAndNeverQuarantined) {
+  options_.policy.stage_timeout = absl::Seconds(5);
+  Start();
+  Report(10);
+  Adopt();
+  const Position bad = daemon_.Status().in_force;
+  Ack(1, bad, AckPhase::kRolledBack);
+  daemon_.Advance(absl::Milliseconds(200));
+  const Position linear = daemon_.Status().position;
+  ASSERT_GT(linear, bad);
+  Ack(0, linear, AckPhase::kReceived);
+  Ack(1, linear, AckPhase::kNack);
+  EXPECT_EQ(daemon_.Status().counters.rollouts_aborted, 1u);
+  EXPECT_THAT(daemon_.stored().state->quarantined_hashes, SizeIs(1));  // the bad one
+  daemon_.Advance(absl::Seconds(4));
+  EXPECT_EQ(daemon_.Status().position, linear);
+  daemon_.Advance(absl::Seconds(2));
+  const Position again = daemon_.Status().position;
+  ASSERT_GT(again, linear);
+  Adopt();
+  EXPECT_EQ(daemon_.Status().in_force, again);
+  EXPECT_EQ(daemon_.Status().plans.front().content_hash, daemon_.Status().plans[1].content_hash);
+  Ack(1, again, AckPhase::kRolledBack);  // and there is nothing simpler
+  daemon_.Advance(absl::Seconds(1));
+  EXPECT_EQ(daemon_.Status().counters.decisions[DecisionReason::kSameContent], 1u);
+  EXPECT_EQ(daemon_.Status().position, again);
   EXPECT_THAT(daemon_.stored().state->quarantined_hashes, SizeIs(1));
 }
 

@@ -1,5 +1,7 @@
 #include "core/policy/solve_trigger.h"
 
+#include <vector>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -97,6 +99,24 @@ TEST_F(SolveTriggerTest, PausesBetweenSolvesAndPlacements) {
   EXPECT_EQ(Reason(), DecisionReason::kCooldown);
   c_.has_plan = false;  // the first adoption is spared the pause
   EXPECT_EQ(Reason(), DecisionReason::kFirstPlan);
+}
+
+TEST_F(SolveTriggerTest, ThePauseDoublesWithEveryAbortUpToTheLongestBetweenSolves) {
+  c_.topology_changed = true;
+  EXPECT_EQ(Reason(), DecisionReason::kTopologyChange);
+  options_.stage_timeout = absl::Seconds(10);
+  options_.max_solve_interval = absl::Seconds(60);
+  const std::vector<int> pauses = {10, 20, 40, 60, 60};
+  for (size_t n = 0; n < pauses.size(); ++n) {
+    const absl::Duration pause = absl::Seconds(pauses[n]);
+    c_.aborts = {static_cast<int>(n) + 1, now_ - pause + absl::Milliseconds(1), "\"a\" is slow"};
+    EXPECT_EQ(Reason(), DecisionReason::kCooldown) << n;
+    EXPECT_THAT(WhenToSolve(c_, options_, now_).detail, HasSubstr("\"a\" is slow"));
+    c_.aborts.last = now_ - pause;
+    EXPECT_EQ(Reason(), DecisionReason::kTopologyChange) << n;
+  }
+  c_.aborts.in_a_row = 1000000;  // no overflow
+  EXPECT_EQ(Reason(), DecisionReason::kTopologyChange);
 }
 
 TEST_F(SolveTriggerTest, TheSameTrafficIsNotSolvedForTwice) {

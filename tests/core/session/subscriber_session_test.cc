@@ -112,6 +112,15 @@ TEST_F(SubscriberSessionTest, RefusedContentIsNeverWantedAgain) {
   EXPECT_FALSE(session_.WantsPlacement({{1, 2}, 9}, PlacementMode::kInForce));
 }
 
+TEST_F(SubscriberSessionTest, WhatIsForgivenIsWantedAgain) {
+  session_.SentPlacement({{1, 1}, 11}, PlacementMode::kPrepare, now_);
+  Ack({1, 1}, AckPhase::kNack, NackReason::kOutOfMemory);
+  EXPECT_TRUE(session_.Refused(11));
+  session_.Forgive(11);
+  EXPECT_FALSE(session_.Refused(11));
+  EXPECT_TRUE(session_.WantsPlacement({{1, 2}, 11}, PlacementMode::kPrepare));
+}
+
 TEST_F(SubscriberSessionTest, AHashMismatchIsAnsweredInFullOnce) {
   Open();
   session_.SentPlacement({{1, 1}, 9}, PlacementMode::kAdvisory, now_);
