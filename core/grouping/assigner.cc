@@ -112,32 +112,30 @@ std::vector<Choice> Assigner::Rank(const Prompt& prompt) const {
 }
 
 Choice Assigner::Choose(const std::vector<Choice>& ranked, double weight) const {
-  const double spare =
-      grouping_.load_slack_requests * booked_ever_ / static_cast<double>(assigned_);
+  const double spare = grouping_.load_slack_requests * squares_ever_ / booked_ever_;
+  // Compared without a division, so that a node without a share comes last.
+  const auto lighter = [&](const Choice& a, const Choice& b) {
+    const double load_a = load_[a.node.value()] * grouping_.node_share[b.node.value()];
+    const double load_b = load_[b.node.value()] * grouping_.node_share[a.node.value()];
+    return load_a != load_b ? load_a < load_b : a.node < b.node;
+  };
   const Choice* best = nullptr;
   double best_price = 0;
   for (const Choice& c : ranked) {
     const double fair = grouping_.node_share[c.node.value()] * total_;
-    const double allowance = std::max(grouping_.load_slack * fair, spare);
+    const double allowance = grouping_.load_slack * fair + spare;
     const double ahead = load_[c.node.value()] - fair;
-    if (ahead + weight > allowance) {
+    if (ahead > allowance) {
       continue;
     }
     const double pressure = allowance > 0 ? (ahead + weight / 2) / allowance : 0;
     const double price = c.cost + grouping_.load_price * pressure;
-    if (best == nullptr || price < best_price || (price == best_price && c.node < best->node)) {
+    if (best == nullptr || price < best_price || (price == best_price && lighter(c, *best))) {
       best = &c;
       best_price = price;
     }
   }
-  if (best != nullptr) {
-    return *best;
-  }
-  // Compared without a division, so that a node without a share comes last.
-  return *std::min_element(ranked.begin(), ranked.end(), [&](const Choice& a, const Choice& b) {
-    return load_[a.node.value()] * grouping_.node_share[b.node.value()] <
-           load_[b.node.value()] * grouping_.node_share[a.node.value()];
-  });
+  return best != nullptr ? *best : *std::min_element(ranked.begin(), ranked.end(), lighter);
 }
 
 Choice Assigner::Assign(const Prompt& prompt, const std::vector<Choice>& ranked) {
@@ -145,6 +143,7 @@ Choice Assigner::Assign(const Prompt& prompt, const std::vector<Choice>& ranked)
   ++assigned_;
   total_ += weight;
   booked_ever_ += weight;
+  squares_ever_ += weight * weight;
   Choice chosen = ranked.front();
   if (!grouping_.empty()) {
     chosen = Choose(ranked, weight);
@@ -164,6 +163,7 @@ void Assigner::TakeLoadOf(const Assigner& previous) {
   assigned_ = previous.assigned_;
   total_ = previous.total_;
   booked_ever_ = previous.booked_ever_;
+  squares_ever_ = previous.squares_ever_;
   load_ = previous.load_;
 }
 

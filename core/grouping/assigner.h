@@ -38,11 +38,15 @@ struct Choice {
 
 // Places requests one by one. With
 //   fair(node) = node_share[node] * total,
-//   allowance(node) = max(load_slack * fair(node), load_slack_requests * mean request),
-// total and mean including this request, a node may take a request of weight w (expected tokens)
-// while load(node) + w <= fair(node) + allowance(node). Among those nodes the one with the least
+//   allowance(node) = load_slack * fair(node) + load_slack_requests * typical request,
+// total and typical including this request, a node may take a request of weight w (expected tokens)
+// while load(node) <= fair(node) + allowance(node). Among those nodes the one with the least
 //   cost(node) + load_price * (load(node) + w / 2 - fair(node)) / allowance(node)
-// takes it (ties: lower node id); if there is none, the one with the least load for its share.
+// takes it; if there is none, and among equals, the one with the least load for its share (ties:
+// lower node id).
+// The typical request is the one that a token is in: the mean of requests by weight, sum of w^2 /
+// sum of w over all that were ever assigned. A request may be longer than a whole allowance, so
+// that only what is on a node before it arrives says whether there is room.
 // With an empty grouping requests are dealt round-robin. Deterministic. Not thread-safe.
 class Assigner {
  public:
@@ -79,7 +83,7 @@ class Assigner {
   int nodes_;
   int64_t assigned_ = 0;
   double total_ = 0;          // booked over all nodes
-  double booked_ever_ = 0;    // for the mean request
+  double booked_ever_ = 0, squares_ever_ = 0;  // sums of w and w^2, for the typical request
   std::vector<double> load_;  // booked per node
 };
 

@@ -40,9 +40,10 @@ struct Grouping {
   float decode_per_prompt_token =
       1;  // decode tokens expected per prompt token, from the solver's traffic
   float mean_decode_tokens = 0;  // expected decode tokens where the prompt length says nothing
-  // A node may run ahead of its fair part by its allowance: the larger of these two.
-  float load_slack = 0.08f;       // share of the fair part
-  float load_slack_requests = 3;  // mean requests
+  // A node may run ahead of its fair part by its allowance, the sum of these two
+  // (core/grouping/assigner.h).
+  float load_slack = 0.1f;        // share of the fair part
+  float load_slack_requests = 3;  // typical requests
   // Added to the cost of a node whose load is a whole allowance ahead of its fair part (taken off
   // one that is behind), in proportion: requests that lose least by it give way before a node is
   // full.

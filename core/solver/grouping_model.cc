@@ -20,7 +20,7 @@ constexpr double kPriorTokens = 4;
 // What a whole allowance of load ahead costs, in mean differences between a request's best node and
 // its second: high enough that requests with little to lose give way early, low enough that a
 // typical one does not.
-constexpr double kPriceOfAllowance = 0.6;
+constexpr double kPriceOfAllowance = 1.2;
 // A ridge on the two weights of FitWeights, in requests, towards trusting the prompt alone.
 constexpr double kRidgeRequests = 1;
 
