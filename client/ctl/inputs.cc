@@ -66,7 +66,7 @@ void SplitHoldout(Traffic all, int stride, Traffic* train, Traffic* holdout) {
   holdout->requests.clear();
   absl::flat_hash_map<std::string, int> position;
   for (Request& request : all.requests) {
-    const bool held = position[request.domain]++ % stride == stride - 1;
+    const bool held = position[request.domain]++ % stride == stride / 2;
     (held ? holdout : train)->requests.push_back(std::move(request));
   }
 }

@@ -27,7 +27,8 @@ absl::StatusOr<Traffic> ReadTracesOf(const std::vector<std::string>& paths, cons
                                      const ModelSpec& model);
 
 // Every `stride`-th request of each domain, by its position among the requests of that domain, is
-// held out; both sides keep the order of `all`.
+// held out, from the middle of the first `stride` on: as many as the domain's share, rounded, so
+// that domains of few requests are judged too. Both sides keep the order of `all`.
 void SplitHoldout(Traffic all, int stride, Traffic* train, Traffic* holdout);
 inline constexpr int kHalves = 2;  // where methods are judged
 inline constexpr int kFifths = 5;  // where a plan predicts: as much as can be is solved on

@@ -13,6 +13,7 @@ namespace {
 
 using ::advisor::testing::Ctl;
 using ::advisor::testing::DeploymentYaml;
+using ::advisor::testing::IsOk;
 using ::advisor::testing::ProcessResult;
 using ::advisor::testing::ReadFile;
 using ::advisor::testing::SmallModel;
@@ -59,6 +60,25 @@ TEST_F(CommandsTest, SolveWritesAPlanWithPredictionAndFit) {
   EXPECT_LT(plan.predicted->figures.tokens, all / 3);
   EXPECT_EQ(plan.predicted->figures.tokens,
             plan.predicted->prefill->tokens + plan.predicted->decode->tokens);
+}
+
+TEST_F(CommandsTest, SolvePredictsOnDomainsOfThreeRequestsToo) {
+  ASSERT_OK_AND_ASSIGN(Traffic traffic, ReadTrace(train_));
+  for (Request& request : traffic.requests) {
+    request.domain = "common";
+  }
+  int64_t held = 0;
+  for (size_t i = 0; i < traffic.requests.size(); ++i) {
+    held += i >= 3 && (i - 3) % 5 == 2 ? traffic.requests[i].tokens : 0;
+  }
+  for (int i = 0; i < 3; ++i) {
+    traffic.requests[i].domain = "rare";
+  }
+  const std::string trace = folder_.Path("rare.jsonl");
+  ASSERT_THAT(WriteTrace(trace, traffic), IsOk());
+  ASSERT_EQ(Solve("p.json", {"--trace", trace, "--method", "eplb"}).exit_code, 0);
+  ASSERT_OK_AND_ASSIGN(const Plan plan, ReadPlan(folder_.Path("p.json")));
+  EXPECT_EQ(plan.predicted->figures.tokens, held + traffic.requests[2].tokens);
 }
 
 TEST_F(CommandsTest, SolveIsDeterministicForAnyNumberOfThreads) {
