@@ -96,6 +96,9 @@ struct Server::Parts {
   void OnTick(absl::Time now);
 
   void AddDeployments(uint64_t epoch, std::vector<LoadedDeployment> loaded);
+  // On the store's thread: the newest plans are served meanwhile.
+  void LoadOlderPlans();
+  void NoteDamages(const std::string& deployment, const std::vector<std::string>& damages);
   absl::Status StartGrpc();
   absl::Status StartHttp();
   void SetServing(bool serving);
@@ -108,7 +111,7 @@ struct Server::Parts {
   const absl::Time started = clock.Now();
   const int64_t started_unix_ms = clock.UnixMillis();
   std::atomic<bool> draining{false};
-  uint64_t damaged_records = 0;
+  std::atomic<uint64_t> damaged_records{0};
   bool store_serving = true;  // as gRPC health says; of the engine's thread
   Awake awake;                // likewise
   StreamIds ids;
@@ -204,13 +207,30 @@ void Server::Parts::AddDeployments(uint64_t epoch, std::vector<LoadedDeployment>
   loop.Post(event::Start{epoch});
   for (size_t i = 0; i < deployments.size(); ++i) {
     const ConfiguredDeployment& configured = deployments[i];
-    for (const std::string& damage : loaded[i].damages) {
-      ++damaged_records;
-      Log(LogLevel::kError, configured.deployment.name, absl::StrCat("store: ", damage));
-    }
+    NoteDamages(configured.deployment.name, loaded[i].damages);
     assigners.Add(configured.deployment);
     loop.Post(event::AddDeployment{configured.deployment, configured.options,
                                    std::move(loaded[i].stored)});
+  }
+}
+
+void Server::Parts::LoadOlderPlans() {
+  for (const ConfiguredDeployment& configured : deployments) {
+    const std::string& name = configured.deployment.name;
+    store.LoadOlder(name, [this, name](LoadedDeployment older) {
+      NoteDamages(name, older.damages);
+      if (!older.stored.records.empty()) {
+        loop.Post(event::OlderPlans{name, std::move(older.stored.records)});
+      }
+    });
+  }
+}
+
+void Server::Parts::NoteDamages(const std::string& deployment,
+                                const std::vector<std::string>& damages) {
+  damaged_records += damages.size();
+  for (const std::string& damage : damages) {
+    Log(LogLevel::kError, deployment, absl::StrCat("store: ", damage));
   }
 }
 
@@ -362,7 +382,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
     parts->Drain();
     return status;
   }
-  parts->loop.Start();  // last: a daemon that cannot listen decides nothing and logs nothing
+  parts->LoadOlderPlans();  // before the loop asks for a write
+  parts->loop.Start();      // last: a daemon that cannot listen decides nothing and logs nothing
   parts->SetServing(true);
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }

@@ -20,6 +20,7 @@ class DeploymentEngine {
   DeploymentEngine(const DeploymentEngine&) = delete;
   DeploymentEngine& operator=(const DeploymentEngine&) = delete;
 
+  void Handle(event::OlderPlans event) { publisher_.AddOlder(std::move(event.records)); }
   void Handle(event::UpdateDeployment event, Turn& turn);
   void Handle(const event::ReporterOpened& event, Turn& turn);
   void Handle(const event::ReporterFrame& event, Turn& turn);

@@ -31,6 +31,12 @@ struct Engine::Rep {
         std::make_unique<DeploymentEngine>(std::move(event), epoch, next_ticket, turn);
   }
 
+  void Handle(event::OlderPlans event, Turn&) {
+    if (DeploymentEngine* deployment = Find(event.deployment)) {
+      deployment->Handle(std::move(event));
+    }
+  }
+
   void Handle(event::UpdateDeployment event, Turn& turn) {
     if (DeploymentEngine* deployment = Find(event.deployment.name)) {
       deployment->Handle(std::move(event), turn);

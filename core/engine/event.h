@@ -36,7 +36,9 @@ struct DeploymentState {
   std::vector<uint64_t> quarantined_hashes;
 };
 
-// What the store held for a deployment when the daemon started; newest record last.
+// What the store held for a deployment when the daemon started; newest record last. Older ones may
+// follow in event::OlderPlans: here are those from the placement in force, the one to go back to
+// and the latest advice on.
 struct StoredDeployment {
   std::vector<PlanRecord> records;
   std::optional<DeploymentState> state;
@@ -57,6 +59,11 @@ struct AddDeployment {
   Deployment deployment;
   DeploymentOptions options;
   StoredDeployment stored;
+};
+// Records older than those of AddDeployment, newest last.
+struct OlderPlans {
+  std::string deployment;
+  std::vector<PlanRecord> records;
 };
 // The deployment file changed: topology, caps, policy. The model must stay the same.
 struct UpdateDeployment {
@@ -139,12 +146,12 @@ struct Tick {};
 
 }  // namespace event
 
-using Event =
-    std::variant<event::Start, event::AddDeployment, event::UpdateDeployment, event::ReporterOpened,
-                 event::ReporterFrame, event::ReporterWindow, event::ReporterGap,
-                 event::ReporterClosed, event::SubscriberOpened, event::SubscriberAcked,
-                 event::SubscriberClosed, event::SolveDone, event::PlanStored, event::SolveNow,
-                 event::SetMode, event::SetFrozen, event::Rollback, event::GetWindow, event::Tick>;
+using Event = std::variant<event::Start, event::AddDeployment, event::OlderPlans,
+                           event::UpdateDeployment, event::ReporterOpened, event::ReporterFrame,
+                           event::ReporterWindow, event::ReporterGap, event::ReporterClosed,
+                           event::SubscriberOpened, event::SubscriberAcked, event::SubscriberClosed,
+                           event::SolveDone, event::PlanStored, event::SolveNow, event::SetMode,
+                           event::SetFrozen, event::Rollback, event::GetWindow, event::Tick>;
 
 }  // namespace advisor
 

@@ -1,6 +1,7 @@
 #include "core/engine/plan_history.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace advisor {
@@ -13,6 +14,13 @@ void PlanHistory::Add(PlanRecord record) {
        records_.size() > static_cast<size_t>(kept_) && it + 1 != records_.end();) {
     it = it->plan->position == keep ? it + 1 : records_.erase(it);
   }
+}
+
+void PlanHistory::AddOlder(std::vector<PlanRecord> records) {
+  const size_t room = static_cast<size_t>(kept_) - std::min<size_t>(kept_, records_.size());
+  const size_t taken = std::min(room, records.size());
+  records_.insert(records_.begin(), std::make_move_iterator(records.end() - taken),
+                  std::make_move_iterator(records.end()));
 }
 
 void PlanHistory::MarkCommitted(const Position& position) {

@@ -15,6 +15,8 @@ class PlanHistory {
   explicit PlanHistory(int kept) : kept_(kept) {}
 
   void Add(PlanRecord record);
+  // Records older than all there are, newest last; as many of the newest as there is room for.
+  void AddOlder(std::vector<PlanRecord> records);
   void MarkCommitted(const Position& position);
   void MarkQuarantined(uint64_t content_hash);
   void SetMeasuredSaving(const Position& position, double saving);

@@ -35,6 +35,13 @@ Publisher::Publisher(const Deployment& deployment, const DeploymentOptions& opti
   }
 }
 
+void Publisher::AddOlder(std::vector<PlanRecord> records) {
+  history_.AddOlder(std::move(records));
+  for (const uint64_t hash : quarantined_) {
+    history_.MarkQuarantined(hash);
+  }
+}
+
 Position Publisher::latest() const {
   const PlanRecord* record = history_.Latest();
   return record == nullptr ? Position{} : record->plan->position;

@@ -35,6 +35,9 @@ class Publisher {
   Publisher(const Deployment& deployment, const DeploymentOptions& options, Journal& journal,
             uint64_t epoch, const StoredDeployment& stored);
 
+  // What else the store held, newest last; all older than what the constructor was given.
+  void AddOlder(std::vector<PlanRecord> records);
+
   // Hands out what was restored.
   void Start(Turn& turn) { UseGroupingInForce(turn); }
 

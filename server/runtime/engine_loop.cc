@@ -37,6 +37,7 @@ Admission AdmissionOf(const Event& event) {
   }
   const bool answers = std::holds_alternative<event::Start>(event) ||
                        std::holds_alternative<event::AddDeployment>(event) ||
+                       std::holds_alternative<event::OlderPlans>(event) ||
                        std::holds_alternative<event::ReporterGap>(event) ||
                        std::holds_alternative<event::ReporterClosed>(event) ||
                        std::holds_alternative<event::SubscriberClosed>(event) ||

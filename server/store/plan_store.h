@@ -26,8 +26,12 @@ class PlanStore {
   virtual ~PlanStore() = default;
   // Begins a new term, greater than that of anything stored, durably. Once, before the rest.
   virtual absl::StatusOr<uint64_t> BeginEpoch() = 0;
-  // Records that pass their checks, newest last, at most as many as are kept.
+  // The newest records that pass their checks, newest last: as far back as whatever a daemon does
+  // of itself reaches (see StoredDeployment).
   virtual absl::StatusOr<LoadedDeployment> Load(const std::string& deployment) = 0;
+  // The records before those that Load() gave, newest last; with them at most as many as are kept.
+  // Once after each Load(), before anything is stored.
+  virtual LoadedDeployment LoadOlder(const std::string& deployment) = 0;
   // Returns when it is on disk. The same position again replaces all but the plan.
   virtual absl::Status StorePlan(const std::string& deployment, const PlanRecord& record) = 0;
   virtual absl::Status StoreState(const std::string& deployment, const DeploymentState& state) = 0;

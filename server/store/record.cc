@@ -65,10 +65,7 @@ RecordText ToText(const std::string& deployment, const PlanRecord& record) {
   return text;
 }
 
-absl::StatusOr<PlanRecord> FromText(const RecordText& text) {
-  if (HeadHash(text) != text.head_hash || Fingerprint().Add(text.plan).value() != text.plan_hash) {
-    return absl::DataLossError(absl::StrCat(NameOf(text), ": content differs from its hash"));
-  }
+absl::StatusOr<PlanRecord> ReadHead(const RecordText& text) {
   PlanRecord record;
   RETURN_IF_ERROR(ReadJson(NameOf(text), text.head, [&record](const Json& head) {
     record.content_hash = head.at("content_hash").get<uint64_t>();
@@ -80,6 +77,14 @@ absl::StatusOr<PlanRecord> FromText(const RecordText& text) {
     record.quarantined = head.at("quarantined").get<bool>();
     record.committed = head.at("committed").get<bool>();
   }));
+  return record;
+}
+
+absl::StatusOr<PlanRecord> FromText(const RecordText& text) {
+  if (HeadHash(text) != text.head_hash || Fingerprint().Add(text.plan).value() != text.plan_hash) {
+    return absl::DataLossError(absl::StrCat(NameOf(text), ": content differs from its hash"));
+  }
+  ASSIGN_OR_RETURN(PlanRecord record, ReadHead(text));
   absl::StatusOr<Plan> plan = PlanFromBytes(text.plan, text.deployment);
   if (!plan.ok()) {
     return absl::Status(plan.status().code(),

@@ -20,6 +20,8 @@ struct RecordText {
 };
 
 RecordText ToText(const std::string& deployment, const PlanRecord& record);
+// The record without its plan, as the head tells it: nothing is checked but that it can be read.
+absl::StatusOr<PlanRecord> ReadHead(const RecordText& text);
 // DATA_LOSS: a hash differs. INVALID_ARGUMENT: the plan breaks a rule or the head cannot be read.
 absl::StatusOr<PlanRecord> FromText(const RecordText& text);
 

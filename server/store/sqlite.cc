@@ -45,6 +45,8 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
   RETURN_IF_ERROR(database->Run("PRAGMA locking_mode = EXCLUSIVE"));
   RETURN_IF_ERROR(database->Run("PRAGMA journal_mode = WAL"));
   RETURN_IF_ERROR(database->Run("PRAGMA synchronous = FULL"));
+  // Pages of 64 KiB: a start after a kill reads at most about 4 MiB of journal.
+  RETURN_IF_ERROR(database->Run("PRAGMA wal_autocheckpoint = 64"));
   RETURN_IF_ERROR(database->Run("BEGIN IMMEDIATE"));
   RETURN_IF_ERROR(database->Run("COMMIT"));
   return database;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <system_error>
@@ -25,6 +25,33 @@ RecordText RowOf(const Statement& row) {
           row.Bytes(3),   row.Bytes(5),
           row.Integer(4), row.Integer(6)};
 }
+
+// How far back a daemon goes of itself: to the placement in force, to the one that it would go back
+// to from there, and so too among plans that are only advice. What is quarantined is no place to go
+// to, nor is the same content again.
+class Reach {
+ public:
+  explicit Reach(const std::vector<uint64_t>& quarantined)
+      : quarantined_(quarantined.begin(), quarantined.end()) {}
+
+  void Add(const PlanRecord& record) {
+    if (record.quarantined || quarantined_.count(record.content_hash) != 0) {
+      return;
+    }
+    advice_.insert(record.content_hash);
+    if (record.committed) {
+      committed_.insert(record.content_hash);
+    }
+  }
+  // `committed_left`: among the records that were not added yet.
+  bool FarEnough(bool committed_left) const {
+    return advice_.size() >= 2 && (committed_.size() >= 2 || !committed_left);
+  }
+
+ private:
+  const std::set<uint64_t> quarantined_;
+  std::set<uint64_t> advice_, committed_;
+};
 
 absl::Status QuickCheck(Database& database) {
   Statement check(database, "PRAGMA quick_check(1)");
@@ -170,47 +197,102 @@ absl::StatusOr<uint64_t> SqliteStore::BeginEpoch() {
 absl::StatusOr<LoadedDeployment> SqliteStore::Load(const std::string& deployment) {
   LoadedDeployment loaded;
   loaded.damages = damages_;
-  std::map<Position, PlanRecord> records;
-  const auto add = [&](const RecordText& text) {
-    absl::StatusOr<PlanRecord> record = FromText(text);
-    if (record.ok()) {
-      records.emplace(text.position, *std::move(record));
-    } else {
-      loaded.damages.push_back(std::string(record.status().message()));
+  loaded.stored.state = LoadState(deployment, &loaded.damages);
+  Unread& unread = unread_[deployment] = Survey(deployment, &loaded.damages);
+  Reach reach(loaded.stored.state ? loaded.stored.state->quarantined_hashes
+                                  : std::vector<uint64_t>());
+  std::vector<PlanRecord>& records = loaded.stored.records;
+  while (!unread.positions.empty() &&
+         !reach.FarEnough(unread.oldest_committed <= unread.positions.back())) {
+    if (std::optional<PlanRecord> record = ReadNewest(deployment, &unread, &loaded.damages)) {
+      reach.Add(*record);
+      records.push_back(*std::move(record));
+    }
+  }
+  std::reverse(records.begin(), records.end());
+  return loaded;
+}
+
+LoadedDeployment SqliteStore::LoadOlder(const std::string& deployment) {
+  LoadedDeployment loaded;
+  Unread unread = std::move(unread_[deployment]);
+  unread_.erase(deployment);
+  std::vector<PlanRecord>& records = loaded.stored.records;
+  while (!unread.positions.empty() && unread.taken < kept_plans_) {
+    if (std::optional<PlanRecord> record = ReadNewest(deployment, &unread, &loaded.damages)) {
+      records.push_back(*std::move(record));
+    }
+  }
+  std::reverse(records.begin(), records.end());
+  return loaded;
+}
+
+SqliteStore::Unread SqliteStore::Survey(const std::string& deployment,
+                                        std::vector<std::string>* damages) {
+  Unread unread;
+  std::set<Position> positions;
+  const auto note = [&](const RecordText& text) {
+    positions.insert(text.position);
+    const absl::StatusOr<PlanRecord> head = ReadHead(text);
+    if (head.ok() && head->committed) {
+      unread.oldest_committed = std::min(unread.oldest_committed, text.position);
     }
   };
-  Statement rows(*database_, absl::StrCat("SELECT ", kPlanColumns, " WHERE deployment = ?"));
+  Statement rows(*database_, "SELECT epoch, revision, head FROM plan WHERE deployment = ?");
   rows.Bind(deployment);
   while (rows.Next()) {
-    add(RowOf(rows));
+    note({deployment, {rows.Integer(0), rows.Integer(1)}, rows.Bytes(2), ""});
   }
   if (!rows.status().ok()) {  // the rest is lost, the copies may have it
-    loaded.damages.push_back(std::string(rows.status().message()));
+    damages->push_back(std::string(rows.status().message()));
   }
-  for (const RecordText& text : copies_.Read(deployment)) {
-    if (records.count(text.position) == 0) {
-      add(text);
+  unread.copies = copies_.Read(deployment);
+  for (const RecordText& copy : unread.copies) {
+    note(copy);
+  }
+  unread.positions.assign(positions.begin(), positions.end());
+  return unread;
+}
+
+std::optional<PlanRecord> SqliteStore::ReadNewest(const std::string& deployment, Unread* unread,
+                                                  std::vector<std::string>* damages) {
+  const Position position = unread->positions.back();
+  unread->positions.pop_back();
+  Statement row(*database_, absl::StrCat("SELECT ", kPlanColumns,
+                                         " WHERE deployment = ? AND epoch = ? AND revision = ?"));
+  row.Bind(deployment).Bind(position.epoch).Bind(position.revision);
+  std::vector<RecordText> texts;
+  if (row.Next()) {
+    texts.push_back(RowOf(row));
+  } else if (!row.status().ok()) {
+    damages->push_back(std::string(row.status().message()));
+  }
+  std::copy_if(unread->copies.begin(), unread->copies.end(), std::back_inserter(texts),
+               [&](const RecordText& copy) { return copy.position == position; });
+  for (const RecordText& text : texts) {
+    absl::StatusOr<PlanRecord> record = FromText(text);
+    if (record.ok()) {
+      ++unread->taken;
+      return *std::move(record);
     }
+    damages->push_back(std::string(record.status().message()));
   }
-  for (auto& [position, record] : records) {
-    loaded.stored.records.push_back(std::move(record));
-  }
-  auto& kept = loaded.stored.records;
-  if (kept.size() > static_cast<size_t>(kept_plans_)) {
-    kept.erase(kept.begin(), kept.end() - kept_plans_);
-  }
+  return std::nullopt;
+}
+
+std::optional<DeploymentState> SqliteStore::LoadState(const std::string& deployment,
+                                                      std::vector<std::string>* damages) {
   Statement state(*database_, "SELECT text, hash FROM state WHERE deployment = ?");
   state.Bind(deployment);
-  if (state.Next()) {
-    absl::StatusOr<DeploymentState> parsed = StateFromText(state.Bytes(0));
-    if (parsed.ok() && HashOf(deployment, state.Bytes(0)) == state.Integer(1)) {
-      loaded.stored.state = *parsed;
-    } else {
-      loaded.damages.push_back(
-          absl::StrCat(deployment, ": mode and freeze are lost, the file's hold"));
-    }
+  if (!state.Next()) {
+    return std::nullopt;
   }
-  return loaded;
+  absl::StatusOr<DeploymentState> parsed = StateFromText(state.Bytes(0));
+  if (parsed.ok() && HashOf(deployment, state.Bytes(0)) == state.Integer(1)) {
+    return *std::move(parsed);
+  }
+  damages->push_back(absl::StrCat(deployment, ": mode and freeze are lost, the file's hold"));
+  return std::nullopt;
 }
 
 absl::Status SqliteStore::Insert(const RecordText& text) {

@@ -2,8 +2,11 @@
 #define ADVISOR_SERVER_STORE_SQLITE_STORE_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -27,6 +30,7 @@ class SqliteStore final : public PlanStore {
 
   absl::StatusOr<uint64_t> BeginEpoch() override;
   absl::StatusOr<LoadedDeployment> Load(const std::string& deployment) override;
+  LoadedDeployment LoadOlder(const std::string& deployment) override;
   absl::Status StorePlan(const std::string& deployment, const PlanRecord& record) override;
   absl::Status StoreState(const std::string& deployment, const DeploymentState& state) override;
 
@@ -40,6 +44,20 @@ class SqliteStore final : public PlanStore {
     std::vector<std::pair<std::string, std::string>> states;  // deployment, text
     uint64_t epoch = 0;
   };
+  // Records that Load() and LoadOlder() have still to read.
+  struct Unread {
+    std::vector<Position> positions;  // rising
+    // As heads say that were not checked; a wrong head is that of a damaged record.
+    Position oldest_committed = {UINT64_MAX, UINT64_MAX};
+    std::vector<RecordText> copies;
+    int taken = 0;
+  };
+  Unread Survey(const std::string& deployment, std::vector<std::string>* damages);
+  // The record of the last position, from the database or its copy; takes it off.
+  std::optional<PlanRecord> ReadNewest(const std::string& deployment, Unread* unread,
+                                       std::vector<std::string>* damages);
+  std::optional<DeploymentState> LoadState(const std::string& deployment,
+                                           std::vector<std::string>* damages);
   static Salvage SalvageFrom(Database& database);
   absl::Status Restore(const Salvage& salvage);
 
@@ -47,7 +65,8 @@ class SqliteStore final : public PlanStore {
   const int kept_plans_;
   const RecordFiles copies_;
   std::unique_ptr<Database> database_;
-  std::vector<std::string> damages_;  // of the whole file; told with every Load()
+  std::map<std::string, Unread> unread_;  // by deployment
+  std::vector<std::string> damages_;      // of the whole file; told with every Load()
 };
 
 }  // namespace advisor::server

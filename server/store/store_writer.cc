@@ -12,6 +12,12 @@ StoreWriter::StoreWriter(std::unique_ptr<PlanStore> store, const Clock& clock,
       stored_(std::move(stored)),
       failed_(std::move(failed)) {}
 
+void StoreWriter::LoadOlder(const std::string& deployment,
+                            std::function<void(LoadedDeployment)> loaded) {
+  thread_.Post(
+      [this, deployment, loaded = std::move(loaded)] { loaded(store_->LoadOlder(deployment)); });
+}
+
 void StoreWriter::Write(effect::StorePlan write) {
   thread_.Post([this, write = std::move(write)]() mutable {
     PlanRecord& record = write.record;

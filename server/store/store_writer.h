@@ -33,6 +33,8 @@ class StoreWriter {
               std::function<void(event::PlanStored)> stored,
               std::function<void(const std::string&, const absl::Status&)> failed);
 
+  // Reads what Load() left and hands it to `loaded`, on the writer's thread; before any write.
+  void LoadOlder(const std::string& deployment, std::function<void(LoadedDeployment)> loaded);
   void Write(effect::StorePlan write);
   void Write(effect::StoreState write);
   void Stop() { thread_.Stop(); }

@@ -83,22 +83,23 @@ DaemonFolder::DaemonFolder(Mode mode, const std::string& session, const std::str
 
 DaemonFolder::~DaemonFolder() { std::filesystem::remove_all(path_); }
 
-void DaemonFolder::StorePlans(bool committed, bool grouping) const {
+void DaemonFolder::StorePlans(bool committed, bool grouping, int plans) const {
   auto store = server::SqliteStore::Open(absl::StrCat(path_, "/store.db"), 64);
   if (!store.ok() || !(*store)->BeginEpoch().ok()) {
     Die(absl::StrCat("cannot write ", path_, "/store.db"));
   }
   const Deployment deployment = BenchDeployment();
-  for (int revision = 1; revision <= 2; ++revision) {
+  for (int revision = 1; revision <= plans; ++revision) {
     Plan plan;
     plan.deployment = deployment.name;
     plan.position = {1, static_cast<uint64_t>(revision)};
     plan.model = deployment.model;
     plan.topology = deployment.topology;
     plan.placement = LinearPlacement(plan.model, plan.topology);
-    for (int layer = 0; layer < revision; ++layer) {  // first and last GPU trade an expert
-      auto row = plan.placement.row(LayerId(layer));
-      std::swap(row[0], row[row.size() - 1]);
+    for (int n = 0; n < revision; ++n) {  // GPUs from both ends of a layer trade an expert
+      auto row = plan.placement.row(LayerId(n % plan.model.moe_layers));
+      const int slot = 9 * (n / plan.model.moe_layers);
+      std::swap(row[slot], row[row.size() - 1 - slot]);
     }
     if (grouping) {
       Grouping& g = plan.grouping;
@@ -125,6 +126,16 @@ void DaemonFolder::StorePlans(bool committed, bool grouping) const {
     if (const absl::Status status = (*store)->StorePlan(deployment.name, record); !status.ok()) {
       Die(std::string(status.message()));
     }
+  }
+  // Closing would clear the journal: what lies there while the store is open takes its place.
+  const std::vector<std::string> files = {absl::StrCat(path_, "/store.db"),
+                                          absl::StrCat(path_, "/store.db-wal")};
+  for (const std::string& file : files) {
+    std::filesystem::copy_file(file, absl::StrCat(file, ".open"));
+  }
+  store->reset();
+  for (const std::string& file : files) {
+    std::filesystem::rename(absl::StrCat(file, ".open"), file);
   }
 }
 

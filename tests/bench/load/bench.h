@@ -62,9 +62,10 @@ class DaemonFolder {
   DaemonFolder& operator=(const DaemonFolder&) = delete;
 
   const std::string& path() const { return path_; }
-  // Puts two plans of about 35 kB into the store, a few moves apart, so that a rollback is a push.
-  // With `grouping`, tables of random affinities come with them.
-  void StorePlans(bool committed, bool grouping) const;
+  // Puts `plans` plans of about 35 kB into the store, a move apart, so that a rollback is a push.
+  // With `grouping`, tables of random affinities come with them. The store is left as a process
+  // that was killed leaves it.
+  void StorePlans(bool committed, bool grouping, int plans = 2) const;
   // The newer of them.
   Plan LastPlan() const;
   std::vector<std::string> Command(const Programs& programs) const;

@@ -114,6 +114,35 @@ class EngineTest : public ::testing::Test {
   Rng rng_{7};
 };
 
+TEST_F(EngineTest, OlderPlansOfTheStoreFollowTheNewest) {
+  std::vector<PlanRecord> records;
+  for (int revision = 1; revision <= 3; ++revision) {
+    Plan plan = testing::LinearPlan(deployment_.model, deployment_.topology, revision);
+    plan.position = {1, static_cast<uint64_t>(revision)};
+    PlanRecord record;
+    record.content_hash = PlacementHash(plan);
+    record.plan = std::make_shared<const Plan>(std::move(plan));
+    record.committed = true;
+    records.push_back(record);
+  }
+  daemon_.judge_history = false;  // it has not seen these plans published
+  daemon_.stored().records = {records[2]};
+  daemon_.stored().state = DeploymentState{Mode::kActive, false, {records[0].content_hash}};
+  Start();
+  EXPECT_THAT(daemon_.Status().plans, SizeIs(1));
+  daemon_.Step(event::OlderPlans{"chat", {records[0], records[1]}});
+  const std::vector<PlanRecord> plans = daemon_.Status().plans;
+  ASSERT_THAT(plans, SizeIs(3));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(plans[i].plan->position.revision, 3u - i);
+  }
+  EXPECT_TRUE(plans[2].quarantined);
+  EXPECT_FALSE(plans[1].quarantined);
+  EXPECT_EQ(daemon_.Status().in_force, (Position{1, 3}));
+  daemon_.Step(event::Rollback{CommandId(1), "chat", {}});
+  EXPECT_EQ(daemon_.stored().records.back().content_hash, records[1].content_hash);
+}
+
 TEST_F(EngineTest, TheWindowIsHandedOutAsTraffic) {
   Start();
   const auto ask = [&](const std::string& deployment) {

@@ -40,6 +40,18 @@ std::vector<uint64_t> Revisions(const LoadedDeployment& loaded) {
   return revisions;
 }
 
+// What both parts of loading "chat" give, together.
+absl::StatusOr<LoadedDeployment> LoadAll(SqliteStore& store) {
+  absl::StatusOr<LoadedDeployment> loaded = store.Load("chat");
+  if (loaded.ok()) {
+    LoadedDeployment older = store.LoadOlder("chat");
+    auto& records = loaded->stored.records;
+    records.insert(records.begin(), older.stored.records.begin(), older.stored.records.end());
+    loaded->damages.insert(loaded->damages.end(), older.damages.begin(), older.damages.end());
+  }
+  return loaded;
+}
+
 class SqliteStoreTest : public ::testing::Test {
  protected:
   // Opens the store and begins an epoch.
@@ -74,7 +86,7 @@ TEST_F(SqliteStoreTest, HoldsPlansAndStatesAcrossRestarts) {
   }
   const auto store = Open();
   EXPECT_EQ(epoch_, 3u);
-  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, store->Load("chat"));
+  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, LoadAll(*store));
   EXPECT_EQ(Revisions(loaded), (std::vector<uint64_t>{1, 2, 3}));
   EXPECT_TRUE(loaded.damages.empty());
   ASSERT_TRUE(loaded.stored.state.has_value());
@@ -91,7 +103,7 @@ TEST_F(SqliteStoreTest, TheSamePositionReplacesTheFlags) {
   ASSERT_THAT(store->StorePlan("chat", record), IsOk());
   record.committed = true;
   ASSERT_THAT(store->StorePlan("chat", record), IsOk());
-  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, store->Load("chat"));
+  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, LoadAll(*store));
   ASSERT_EQ(loaded.stored.records.size(), 1u);
   EXPECT_TRUE(loaded.stored.records[0].committed);
 }
@@ -101,7 +113,7 @@ TEST_F(SqliteStoreTest, KeepsTheNewest) {
   for (uint64_t revision = 1; revision <= 5; ++revision) {
     ASSERT_THAT(store->StorePlan("chat", Record(1, revision)), IsOk());
   }
-  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, store->Load("chat"));
+  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, LoadAll(*store));
   EXPECT_EQ(Revisions(loaded), (std::vector<uint64_t>{4, 5}));
 }
 
@@ -127,7 +139,7 @@ TEST_F(SqliteStoreTest, ADamagedRecordFallsBackToTheOneBefore) {
   }
   std::filesystem::remove_all(path_ + ".records");
   const auto store = Open();
-  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, store->Load("chat"));
+  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, LoadAll(*store));
   EXPECT_EQ(Revisions(loaded), (std::vector<uint64_t>{1, 2}));
   ASSERT_EQ(loaded.damages.size(), 1u);
   EXPECT_THAT(loaded.damages[0], HasSubstr("chat plan 1/3"));
@@ -140,7 +152,7 @@ TEST_F(SqliteStoreTest, ADamagedRecordIsTakenFromItsCopy) {
     ASSERT_THAT(database->Run("UPDATE plan SET head = 'x' WHERE revision >= 2"), IsOk());
   }
   const auto store = Open();
-  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, store->Load("chat"));
+  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, LoadAll(*store));
   EXPECT_EQ(Revisions(loaded), (std::vector<uint64_t>{1, 2, 3}));
   EXPECT_EQ(loaded.damages.size(), 2u);
 }
@@ -149,11 +161,52 @@ TEST_F(SqliteStoreTest, ALostDatabaseLeavesTheLastRecords) {
   Fill(3);
   WriteBytes(path_, std::string(5000, 'x'));
   const auto store = Open();
-  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, store->Load("chat"));
+  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, LoadAll(*store));
   EXPECT_EQ(Revisions(loaded), (std::vector<uint64_t>{2, 3}));
   ASSERT_EQ(loaded.damages.size(), 1u);
   EXPECT_THAT(loaded.damages[0], HasSubstr(".damaged-1"));
   EXPECT_TRUE(std::filesystem::exists(path_ + ".damaged-1"));
+}
+
+TEST_F(SqliteStoreTest, LoadsFirstWhatADaemonActsOn) {
+  Fill(6);
+  const auto store = Open();
+  ASSERT_OK_AND_ASSIGN(const LoadedDeployment advice, store->Load("chat"));
+  EXPECT_EQ(Revisions(advice), (std::vector<uint64_t>{5, 6}));
+  EXPECT_EQ(Revisions(store->LoadOlder("chat")), (std::vector<uint64_t>{1, 2, 3, 4}));
+  EXPECT_EQ(Revisions(store->LoadOlder("chat")), std::vector<uint64_t>());
+  for (const uint64_t revision : {2, 3, 4}) {
+    PlanRecord record = Record(1, revision);
+    record.committed = true;
+    record.quarantined = revision == 3;
+    ASSERT_THAT(store->StorePlan("chat", record), IsOk());
+  }
+  // 4 is in force, 3 was refused, 2 is what would be gone back to.
+  ASSERT_OK_AND_ASSIGN(const LoadedDeployment active, store->Load("chat"));
+  EXPECT_EQ(Revisions(active), (std::vector<uint64_t>{2, 3, 4, 5, 6}));
+  ASSERT_THAT(store->StoreState("chat", {Mode::kActive, false, {Record(1, 2).content_hash}}),
+              IsOk());
+  ASSERT_OK_AND_ASSIGN(const LoadedDeployment refused, store->Load("chat"));
+  EXPECT_EQ(Revisions(refused), (std::vector<uint64_t>{2, 3, 4, 5, 6}));
+}
+
+TEST_F(SqliteStoreTest, ADamagedNewestRecordIsPassedBeforeTheRestIsLoaded) {
+  Fill(5);
+  {
+    ASSERT_OK_AND_ASSIGN(const auto database, Database::Open(path_));
+    ASSERT_THAT(database->Run("UPDATE plan SET plan = zeroblob(length(plan)) WHERE revision >= 4;"
+                              "UPDATE plan SET head = 'x' WHERE revision = 1"),
+                IsOk());
+  }
+  std::filesystem::remove_all(path_ + ".records");
+  const auto store = Open();
+  ASSERT_OK_AND_ASSIGN(const LoadedDeployment newest, store->Load("chat"));
+  EXPECT_EQ(Revisions(newest), (std::vector<uint64_t>{2, 3}));
+  EXPECT_EQ(newest.damages.size(), 2u);
+  const LoadedDeployment older = store->LoadOlder("chat");
+  EXPECT_EQ(Revisions(older), std::vector<uint64_t>());
+  ASSERT_EQ(older.damages.size(), 1u);
+  EXPECT_THAT(older.damages[0], HasSubstr("chat plan 1/1"));
 }
 
 // Whatever the damage: the store opens, what it loads is whole, and it takes new plans.
@@ -181,7 +234,7 @@ TEST_F(SqliteStoreTest, SurvivesTornAndFlippedFiles) {
     absl::StatusOr<std::unique_ptr<SqliteStore>> store = SqliteStore::Open(path_, 64);
     ASSERT_THAT(store, IsOk()) << round;
     ASSERT_OK_AND_ASSIGN(const uint64_t epoch, (*store)->BeginEpoch());
-    ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, (*store)->Load("chat"));
+    ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, LoadAll(**store));
     ASSERT_GE(loaded.stored.records.size(), 2u) << round;  // the copies at least
     EXPECT_EQ(loaded.stored.records.back().plan->position.revision, 4u) << round;
     fell_back += !loaded.damages.empty();
@@ -201,7 +254,7 @@ TEST_F(SqliteStoreTest, AnOldCopyOfTheDatabaseIsMadeUpForByTheCopies) {
   }
   WriteBytes(path_, old);
   const auto store = Open();
-  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, store->Load("chat"));
+  ASSERT_OK_AND_ASSIGN(const LoadedDeployment loaded, LoadAll(*store));
   EXPECT_EQ(Revisions(loaded), (std::vector<uint64_t>{1, 2, 3}));
 }
 

@@ -17,6 +17,10 @@ class ScriptedStore final : public PlanStore {
   explicit ScriptedStore(std::vector<std::string>* log) : log_(log) {}
   absl::StatusOr<uint64_t> BeginEpoch() override { return 1; }
   absl::StatusOr<LoadedDeployment> Load(const std::string&) override { return LoadedDeployment(); }
+  LoadedDeployment LoadOlder(const std::string& deployment) override {
+    log_->push_back("older " + deployment);
+    return {.stored = {}, .damages = {"one"}};
+  }
   absl::Status StorePlan(const std::string& deployment, const PlanRecord& record) override {
     log_->push_back("plan " + deployment + " " + std::to_string(record.published_unix_ms));
     return StatusFor(deployment);
@@ -51,19 +55,20 @@ TEST(StoreWriterTest, WritesInOrderAnswersPlansAndCounts) {
       std::make_unique<ScriptedStore>(&log), clock,
       [&](event::PlanStored stored) { answers.push_back(std::move(stored)); },
       [&](const std::string& deployment, const absl::Status&) { failures.push_back(deployment); });
+  writer.LoadOlder("chat", [&](const LoadedDeployment& older) { failures = older.damages; });
   writer.Write(PlanWrite("chat"));
   writer.Write(effect::StoreState{"chat", {}});
   writer.Write(PlanWrite("full"));
   writer.Write(effect::StoreState{"full", {}});
   writer.Stop();  // after all is written
-  EXPECT_EQ(log, (std::vector<std::string>{"plan chat 1000000", "state chat", "plan full 1000000",
-                                           "state full"}));
+  EXPECT_EQ(log, (std::vector<std::string>{"older chat", "plan chat 1000000", "state chat",
+                                           "plan full 1000000", "state full"}));
   ASSERT_EQ(answers.size(), 2u);
   EXPECT_EQ(answers[0].position, (Position{1, 2}));
   EXPECT_TRUE(answers[0].status.ok());
   EXPECT_EQ(answers[0].published_unix_ms, clock.UnixMillis());
   EXPECT_EQ(answers[1].status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(failures, (std::vector<std::string>{"full"}));
+  EXPECT_EQ(failures, (std::vector<std::string>{"one", "full"}));
   EXPECT_EQ(writer.counters().writes, 4u);
   EXPECT_EQ(writer.counters().failures, 2u);
   EXPECT_EQ(writer.counters().last_error, "disk is full");
