@@ -25,7 +25,7 @@ namespace {
 // A Record stream is half-closed after so many messages, or when nothing came for so long, to learn
 // what the agent counted. More per stream: fewer round trips, and more in doubt when the agent
 // dies.
-constexpr int kSegmentMessages = 16;
+constexpr int kSegmentMessages = 8;
 constexpr absl::Duration kIdle = absl::Milliseconds(200);
 constexpr size_t kMaxJoinedIds = 1 << 20;
 constexpr absl::Duration kConfirmDeadline = absl::Seconds(5);
@@ -197,9 +197,15 @@ struct EngineClient::Wire {
       change.wait_for(lock, absl::ToChronoMilliseconds(kIdle),
                       [&] { return stopping || flushing > 0 || !buffer.empty(); });
     }
-    next_message = Clock::now() + absl::ToChronoMilliseconds(options.join);
     *lost = status.lost;
-    return stopping ? std::nullopt : buffer.Pop(kMaxJoinedIds);
+    if (stopping) {
+      return std::nullopt;
+    }
+    std::optional<BufferedStep> next = buffer.Pop(kMaxJoinedIds);
+    if (buffer.empty()) {  // else it did not fit the message: what is left has waited already
+      next_message = Clock::now() + absl::ToChronoMilliseconds(options.join);
+    }
+    return next;
   }
 
   // One Record stream of bounded length. What it carried is confirmed, or lost. False: it failed.

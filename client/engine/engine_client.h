@@ -22,7 +22,7 @@ struct EngineClientOptions {
   size_t buffer_steps = 256;  // whole steps that may wait for the agent; beyond that they merge
   // Steps recorded within so long of each other travel as one message, whole tokens and all: a
   // message costs both sides more than counting a step.
-  absl::Duration join = absl::Milliseconds(200);
+  absl::Duration join = absl::Milliseconds(500);
   absl::Duration reconnect_min = absl::Milliseconds(100);
   absl::Duration reconnect_max = absl::Seconds(5);
 };

@@ -8,7 +8,7 @@
 namespace advisor {
 
 struct SessionOptions {
-  absl::Duration min_report_interval = absl::Milliseconds(250);
+  absl::Duration min_report_interval = absl::Seconds(1);
   absl::Duration max_report_interval = absl::Seconds(1);
   absl::Duration reporter_lease =
       absl::Seconds(60);  // silent for longer: its counts leave the window
