@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "core/base/check.h"
 #include "core/base/rng.h"
 #include "core/base/status_macros.h"
 #include "core/model/request_id.h"
@@ -63,6 +62,12 @@ bool AnyBadRowOfEight(std::string_view ids, int experts) {
   return doubled != 0 || largest >= experts;
 }
 
+void AddCells(const std::vector<uint32_t>& from, std::vector<uint32_t>* into) {
+  for (size_t i = 0; i < from.size(); ++i) {
+    (*into)[i] += from[i];
+  }
+}
+
 }  // namespace
 
 void AddSums(const StepSums& from, StepSums* into) {
@@ -86,9 +91,7 @@ void AddSums(const StepSums& from, StepSums* into) {
     it->visit_tokens += block.visit_tokens;
     it->remote_visits += block.remote_visits;
     it->linear_nodes += block.linear_nodes;
-    for (size_t i = 0; i < block.counts.size(); ++i) {
-      it->counts[i] += block.counts[i];
-    }
+    AddCells(block.counts, &it->counts);
   }
 }
 
@@ -132,7 +135,6 @@ Aggregator::Aggregator(const ModelSpec& model, const Topology& topology, NodeId 
       home_(home),
       id_bytes_(model.experts <= 256 ? 1 : 2),
       sampler_(size_t(model.moe_layers) * model.top_k * id_bytes_, sample_tokens),
-      scratch_(size_t(model.moe_layers) * model.experts),
       stamp_(model.experts, 0) {
   Plan linear;
   linear.model = model;
@@ -170,7 +172,7 @@ absl::Status Aggregator::Check(const Step& step) {
                         step.step, step.blocks.size(), kMaxBlocks));
   }
   for (size_t i = 0; i < step.blocks.size(); ++i) {
-    if (absl::Status status = CheckBlock(step.blocks[i]); !status.ok()) {
+    if (absl::Status status = CheckBlock(step.blocks[i], i); !status.ok()) {
       return absl::InvalidArgumentError(absl::StrCat(
           "step ", step.step, " block ", i, " (domain \"",
           std::string(step.blocks[i].domain.substr(0, 64)), "\"): ", status.message()));
@@ -179,7 +181,7 @@ absl::Status Aggregator::Check(const Step& step) {
   return absl::OkStatus();
 }
 
-absl::Status Aggregator::CheckBlock(const StepBlock& block) {
+absl::Status Aggregator::CheckBlock(const StepBlock& block, size_t index) {
   if (block.domain.size() > kMaxDomainBytes || !Printable(block.domain)) {
     return absl::InvalidArgumentError(
         absl::StrFormat("domain has %d bytes, must be printable and at most %d",
@@ -197,7 +199,7 @@ absl::Status Aggregator::CheckBlock(const StepBlock& block) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "the requests have %d tokens, the block has %d; they must agree", rows, block.tokens));
   }
-  return block.counts == nullptr ? CheckTokens(block) : CheckCounts(block);
+  return block.counts == nullptr ? CheckTokens(block) : CheckCounts(block, index);
 }
 
 absl::Status Aggregator::CheckTokens(const StepBlock& block) {
@@ -234,10 +236,14 @@ absl::Status Aggregator::CheckTokens(const StepBlock& block) {
   return absl::OkStatus();
 }
 
-absl::Status Aggregator::CheckCounts(const StepBlock& block) {
-  std::fill(scratch_.begin(), scratch_.end(), 0);
+absl::Status Aggregator::CheckCounts(const StepBlock& block, size_t index) {
+  if (decoded_.size() <= index) {
+    decoded_.resize(index + 1);
+  }
+  std::vector<uint32_t>& cells = decoded_[index];
+  cells.assign(size_t(model_.moe_layers) * model_.experts, 0);
   const std::optional<CountsFault> fault =
-      AddChecked(model_, *block.counts, block.tokens, scratch_.data());
+      AddChecked(model_, *block.counts, block.tokens, cells.data());
   return fault ? absl::InvalidArgumentError(
                      absl::StrFormat("layer %d: %s", fault->layer, fault->message))
                : absl::OkStatus();
@@ -262,9 +268,7 @@ void Aggregator::Count(const Step& step) {
       CountTokens(block, known, &sums);
       Sample(block, domain, step.step, static_cast<int>(i));
     } else {
-      const std::optional<CountsFault> fault =
-          AddUnchecked(model_, *block.counts, sums.counts.data());
-      ADVISOR_CHECK(!fault);  // Check() has read the same bytes
+      AddCells(decoded_[i], &sums.counts);
     }
   }
 }
@@ -289,7 +293,7 @@ BlockSums& Aggregator::BlockFor(const StepBlock& block, int* domain) {
   BlockSums sums;
   sums.domain = std::string(name);
   sums.phase = block.phase;
-  sums.counts.assign(scratch_.size(), 0);
+  sums.counts.assign(size_t(model_.moe_layers) * model_.experts, 0);
   sums_.blocks.push_back(std::move(sums));
   return sums_.blocks.back();
 }

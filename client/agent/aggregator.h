@@ -57,8 +57,8 @@ class Aggregator {
   // INVALID_ARGUMENT naming step and block: a shape, id or name out of range, an expert twice in a
   // token, counts of a layer that do not sum to tokens x top_k.
   absl::Status Check(const Step& step);
-  // Adds a step that passed Check() and has the same applied placement as the others since the last
-  // Take(), see SamePlacement().
+  // Adds the step that last passed Check(); it has the same applied placement as the others since
+  // the last Clear(), see SamePlacement().
   void Count(const Step& step);
 
   // Placements that steps may name as applied; the last few are kept. Position {0, 0} is the
@@ -82,9 +82,9 @@ class Aggregator {
     uint64_t hash = 0;
     VisitTable table;
   };
-  absl::Status CheckBlock(const StepBlock& block);
+  absl::Status CheckBlock(const StepBlock& block, size_t index);
   absl::Status CheckTokens(const StepBlock& block);
-  absl::Status CheckCounts(const StepBlock& block);
+  absl::Status CheckCounts(const StepBlock& block, size_t index);
   const Known* Find(Position position) const;
   BlockSums& BlockFor(const StepBlock& block, int* domain);
   void CountTokens(const StepBlock& block, const Known* known, BlockSums* sums);
@@ -97,9 +97,10 @@ class Aggregator {
   Sampler sampler_;
   StepSums sums_;
   std::vector<std::string> domains_;
-  std::vector<Known> known_;       // oldest first; [0] is the initial one and stays
-  std::vector<uint32_t> scratch_;  // [layers, experts]
-  std::vector<uint32_t> stamp_;    // [experts] last token and layer that chose it, for doubles
+  std::vector<Known> known_;  // oldest first; [0] is the initial one and stays
+  // By block of the step being checked: its counts [layers, experts], where it has counts.
+  std::vector<std::vector<uint32_t>> decoded_;
+  std::vector<uint32_t> stamp_;  // [experts] last token and layer that chose it, for doubles
   uint32_t next_stamp_ = 0;
 };
 
