@@ -82,9 +82,9 @@ class Assigner {
   const Grouping& grouping_;
   int nodes_;
   int64_t assigned_ = 0;
-  double total_ = 0;          // booked over all nodes
+  double total_ = 0;                           // booked over all nodes
   double booked_ever_ = 0, squares_ever_ = 0;  // sums of w and w^2, for the typical request
-  std::vector<double> load_;  // booked per node
+  std::vector<double> load_;                   // booked per node
 };
 
 // Homes for a whole trace in its order, each request seeing its prompt and the requests before it.
