@@ -42,7 +42,9 @@ void Cover(const uint16_t* ids, int top_k, const uint64_t* holders, int home, in
   }
 }
 
-// Plays one layer's traffic.
+// Plays one layer's traffic. What a token visits is gathered in bytes, one for each node: 1 in that
+// of the node that serves an expert, so that "or" over a token's experts leaves 1 for each node
+// that it is sent to.
 class LayerPlay {
  public:
   LayerPlay(const Plan& plan, const ServeTable& serve, int layer, const EvaluateOptions& options)
@@ -52,23 +54,37 @@ class LayerPlay {
         options_(options),
         nodes_(plan.topology.node_count()),
         experts_(plan.model.experts),
+        words_((nodes_ + kNodesOfWord - 1) / kNodesOfWord),
+        demand_(size_t(nodes_) * experts_),
         served_(size_t(nodes_) * experts_),
         messages_(size_t(nodes_) * nodes_),
         holders_(experts_) {
     for (int e = 0; e < experts_; ++e) {
       holders_[e] = serve_.Holders(layer_, e);
     }
+    if (options.dispatch == Dispatch::kTable) {
+      sent_to_.resize(size_t(nodes_) * experts_ * words_);
+      for (int h = 0; h < nodes_; ++h) {
+        const int16_t* row = serve_.ServeRow(layer_, h);
+        for (int e = 0; e < experts_; ++e) {
+          SentTo(h)[size_t(e) * words_ + row[e] / kNodesOfWord] = ByteOf(row[e]);
+        }
+      }
+    }
   }
 
   void Add(const Request& request, int home) {
     if (request.counts_only()) {
       AddSums(request, home);
+    } else if (options_.dispatch == Dispatch::kCover) {
+      AddCovered(request, home);
     } else {
       AddTokens(request, home);
     }
   }
 
   LayerFigures Finish() {
+    ServeDemand();
     for (int n = 0; n < nodes_; ++n) {
       for (int e = 0; e < experts_; ++e) {
         figures_.activations += served_[size_t(n) * experts_ + e];
@@ -86,31 +102,54 @@ class LayerPlay {
   }
 
  private:
+  static constexpr int kNodesOfWord = 8;
+  static constexpr int kTokensOfByte = 255;
+
+  static uint64_t ByteOf(int node) { return uint64_t{1} << (node % kNodesOfWord * 8); }
+  uint64_t* SentTo(int home) { return &sent_to_[size_t(home) * experts_ * words_]; }
+
   void AddSums(const Request& request, int home) {
     const uint32_t* counts = &request.counts[size_t(layer_) * experts_];
-    const int16_t* serve = serve_.ServeRow(layer_, home);
+    double* demand = &demand_[size_t(home) * experts_];
     for (int e = 0; e < experts_; ++e) {
-      const double activations = request.weight * counts[e];
-      served_[size_t(serve[e]) * experts_ + e] += activations;
-      figures_.remote_activations += serve[e] == home ? 0 : activations;
+      demand[e] += request.weight * counts[e];
     }
   }
 
   void AddTokens(const Request& request, int home) {
+    const int top_k = plan_.model.top_k, end = request.end_token(options_.phase);
+    const uint64_t* sent_to = SentTo(home);
+    double* demand = &demand_[size_t(home) * experts_];
+    for (int from = request.first_token(options_.phase); from < end; from += kTokensOfByte) {
+      uint64_t tokens[kMaxNodes / kNodesOfWord] = {};
+      for (int t = from; t < std::min(from + kTokensOfByte, end); ++t) {
+        const uint16_t* ids = request.token(plan_.model, t, layer_);
+        for (int w = 0; w < words_; ++w) {
+          uint64_t sent = 0;
+          for (int i = 0; i < top_k; ++i) {
+            sent |= sent_to[size_t(ids[i]) * words_ + w];
+          }
+          tokens[w] += sent;
+        }
+        for (int i = 0; i < top_k; ++i) {
+          demand[ids[i]] += request.weight;
+        }
+      }
+      for (int n = 0; n < nodes_; ++n) {
+        const uint64_t sent = tokens[n / kNodesOfWord] >> (n % kNodesOfWord * 8) & 0xff;
+        messages_[size_t(home) * nodes_ + n] += request.weight * static_cast<double>(sent);
+      }
+    }
+  }
+
+  void AddCovered(const Request& request, int home) {
     const int top_k = plan_.model.top_k;
-    const int16_t* serve = serve_.ServeRow(layer_, home);
     double* messages = &messages_[size_t(home) * nodes_];
     int64_t remote = 0;
     int16_t to[kMaxTopK];
     for (int t = request.first_token(options_.phase); t < request.end_token(options_.phase); ++t) {
       const uint16_t* ids = request.token(plan_.model, t, layer_);
-      if (options_.dispatch == Dispatch::kCover) {
-        Cover(ids, top_k, holders_.data(), home, nodes_, to);
-      } else {
-        for (int i = 0; i < top_k; ++i) {
-          to[i] = serve[ids[i]];
-        }
-      }
+      Cover(ids, top_k, holders_.data(), home, nodes_, to);
       uint64_t visited = 0;
       for (int i = 0; i < top_k; ++i) {
         visited |= uint64_t{1} << to[i];
@@ -122,6 +161,18 @@ class LayerPlay {
       }
     }
     figures_.remote_activations += request.weight * static_cast<double>(remote);
+  }
+
+  // What the table serves, by home, to what nodes serve.
+  void ServeDemand() {
+    for (int h = 0; h < nodes_; ++h) {
+      const int16_t* serve = serve_.ServeRow(layer_, h);
+      for (int e = 0; e < experts_; ++e) {
+        const double activations = demand_[size_t(h) * experts_ + e];
+        served_[size_t(serve[e]) * experts_ + e] += activations;
+        figures_.remote_activations += serve[e] == h ? 0 : activations;
+      }
+    }
   }
 
   // Load on a node for one expert splits evenly over the expert's copies there.
@@ -158,7 +209,9 @@ class LayerPlay {
   const ServeTable& serve_;
   const int layer_;
   const EvaluateOptions options_;
-  const int nodes_, experts_;
+  const int nodes_, experts_, words_;
+  std::vector<uint64_t> sent_to_;  // [nodes (home), experts, words] a byte for each node; kTable
+  std::vector<double> demand_;     // [nodes (home), experts] activations that the table serves
   std::vector<double> served_;     // [nodes, experts] activations
   std::vector<double> messages_;   // [home, node] tokens sent; the diagonal is what stays at home
   std::vector<uint64_t> holders_;  // [experts] node masks

@@ -15,6 +15,7 @@ namespace {
 
 using ::advisor::testing::RandomPlacement;
 using ::advisor::testing::RandomRemoteChoice;
+using ::advisor::testing::RandomRequest;
 using ::advisor::testing::RandomTraffic;
 using ::advisor::testing::SmallModel;
 using ::advisor::testing::StatusIs;
@@ -255,6 +256,25 @@ TEST(EvaluateTest, AgreesWithTheDefinitions) {
         ExpectNear(got, NaiveFigures(x.plan, dispatch).Of(x.traffic, x.homes, phase));
       }
     }
+  }
+}
+
+TEST(EvaluateTest, AgreesWithTheDefinitionsForLongRequestsOverManyNodes) {
+  Rng rng(2);
+  Instance x;
+  x.plan.model = SmallModel(2, 30, 4);
+  x.plan.topology = *Topology::Uniform(11, 1, 4);
+  x.plan.placement = RandomPlacement(x.plan.model, x.plan.topology, &rng);
+  x.traffic.model = x.plan.model;
+  for (int r = 0; r < 5; ++r) {
+    const int tokens = 256 * r + 50;
+    x.traffic.requests.push_back(
+        RandomRequest(x.plan.model, absl::StrCat("r", r), tokens, tokens / 3, 7 * r, &rng));
+    x.homes.push_back(NodeId(2 * r));
+  }
+  for (PhaseFilter phase : {PhaseFilter::kAll, PhaseFilter::kPrefill, PhaseFilter::kDecode}) {
+    ASSERT_OK_AND_ASSIGN(const Figures got, Evaluate(x.plan, x.traffic, x.homes, {phase}));
+    ExpectNear(got, NaiveFigures(x.plan, Dispatch::kTable).Of(x.traffic, x.homes, phase));
   }
 }
 
