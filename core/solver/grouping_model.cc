@@ -24,40 +24,77 @@ constexpr double kPriceOfAllowance = 1.2;
 // A ridge on the two weights of FitWeights, in requests, towards trusting the prompt alone.
 constexpr double kRidgeRequests = 1;
 
+constexpr int kHomesOfWord = 8;
+constexpr uint64_t kEachByte = 0x0101010101010101;
+
+// The node that serves each expert, a byte for every home, [experts, words].
+std::vector<uint64_t> ServersByHome(const ServeTable& serve, int layer, int experts, int nodes,
+                                    int words) {
+  std::vector<uint64_t> servers(size_t(experts) * words, 0);
+  for (int n = 0; n < nodes; ++n) {
+    const int16_t* row = serve.ServeRow(layer, n);
+    for (int e = 0; e < experts; ++e) {
+      servers[size_t(e) * words + n / kHomesOfWord] |= uint64_t(row[e]) << (n % kHomesOfWord * 8);
+    }
+  }
+  return servers;
+}
+
+// 1 in every byte that is equal in both. No byte is above 127.
+uint64_t EqualBytes(uint64_t a, uint64_t b) {
+  return ((kEachByte << 7) - (a ^ b)) >> 7 & kEachByte;
+}
+
 void FitLayer(const TokenPool& pool, const ServeTable& serve, int layer, int nodes,
               float* affinity) {
   const int experts = pool.model->experts, top_k = pool.model->top_k;
-  std::vector<double> sum(size_t(experts) * nodes, 0), weight(experts, 0), mean(nodes, 0);
-  std::vector<int> count(nodes, 0);
-  std::vector<double> share;  // of a visit, by how many experts cause it
-  for (int k = 0; k <= top_k; ++k) {
-    share.push_back(1.0 / std::max(1, k));
-  }
+  const int words = (nodes + kHomesOfWord - 1) / kHomesOfWord, homes = words * kHomesOfWord;
+  const std::vector<uint64_t> servers = ServersByHome(serve, layer, experts, nodes, words);
+  std::vector<double> sum(size_t(experts) * homes, 0), weight(experts, 0), mean(nodes, 0);
+  double share[kMaxTopK + 1] = {};  // of a token's weight, by how many experts cause a visit
+  int32_t shared = 0;
   for (const PooledToken& token : pool.tokens) {
     const uint16_t* ids = token.experts + size_t(layer) * top_k;
-    for (int n = 0; n < nodes; ++n) {
-      const int16_t* row = serve.ServeRow(layer, n);
-      int at[kMaxTopK];
+    for (int k = 1; k <= top_k && shared != token.weight; ++k) {
+      share[k] = token.weight * (1.0 / k);
+    }
+    shared = token.weight;
+    for (int w = 0; w < words; ++w) {
+      uint64_t at[kMaxTopK], causes[kMaxTopK];
       for (int i = 0; i < top_k; ++i) {
-        at[i] = row[ids[i]];
-        ++count[at[i]];
+        at[i] = servers[size_t(ids[i]) * words + w];
+        causes[i] = kEachByte;
       }
       for (int i = 0; i < top_k; ++i) {
-        sum[size_t(ids[i]) * nodes + n] += at[i] == n ? 0 : token.weight * share[count[at[i]]];
+        for (int j = i + 1; j < top_k; ++j) {
+          const uint64_t together = EqualBytes(at[i], at[j]);
+          causes[i] += together;
+          causes[j] += together;
+        }
       }
       for (int i = 0; i < top_k; ++i) {
-        count[at[i]] = 0;
+        double* of_expert = &sum[size_t(ids[i]) * homes + w * kHomesOfWord];
+        for (int n = 0; n < kHomesOfWord; ++n) {
+          of_expert[n] += share[causes[i] >> (8 * n) & 0xff];
+        }
       }
     }
     for (int i = 0; i < top_k; ++i) {
       weight[ids[i]] += token.weight;
     }
   }
+  for (int e = 0; e < experts; ++e) {
+    for (int n = 0; n < nodes; ++n) {
+      if (serve.Serves(layer, n, e) == n) {
+        sum[size_t(e) * homes + n] = 0;
+      }
+    }
+  }
   double total = 0, tokens = std::max<double>(1, double(pool.tokens.size()));
   for (int e = 0; e < experts; ++e) {
     total += weight[e];
     for (int n = 0; n < nodes; ++n) {
-      mean[n] += sum[size_t(e) * nodes + n];
+      mean[n] += sum[size_t(e) * homes + n];
     }
   }
   const double prior = total > 0 ? kPriorTokens * total / (tokens * top_k) : kPriorTokens;
@@ -65,7 +102,7 @@ void FitLayer(const TokenPool& pool, const ServeTable& serve, int layer, int nod
     for (int n = 0; n < nodes; ++n) {
       const bool held = serve.Serves(layer, n, e) == n;
       const double expected = total > 0 ? mean[n] / total : kLoneVisit;
-      const double value = (sum[size_t(e) * nodes + n] + prior * expected) / (weight[e] + prior);
+      const double value = (sum[size_t(e) * homes + n] + prior * expected) / (weight[e] + prior);
       affinity[size_t(e) * nodes + n] = held ? 0.0f : static_cast<float>(value);
     }
   }
@@ -102,23 +139,45 @@ void AddSums(const Request& r, const Grouping& g, std::vector<double>& out) {
   }
 }
 
-// One token's affinities are summed in float, all of it in double: half the width, and a token's
-// experts are few.
-void AddPromptToken(const ModelSpec& model, const Request& r, int token, const Grouping& g,
-                    std::vector<double>& out) {
-  const int nodes = g.nodes;
-  float sum[kMaxNodes] = {};
-  for (int l = 0; l < g.layers; ++l) {
-    const uint16_t* ids = r.token(model, token, l);
-    for (int i = 0; i < model.top_k; ++i) {
-      const float* affinity = &g.affinity[(size_t(l) * g.experts + ids[i]) * nodes];
-      for (int n = 0; n < nodes; ++n) {
-        sum[n] += affinity[n];
+// Adds the affinities of a prompt for nodes first .. first + kWidth - 1: the width is fixed so that
+// sums stay in registers, and layers are taken one by one so that a layer's affinities stay near.
+// In float so many tokens at a time, all of it in double: half the width, and little is lost.
+template <int kWidth>
+void AddPromptTo(const ModelSpec& model, const Request& r, const Grouping& g, int first,
+                 std::vector<double>& out) {
+  constexpr int kTokensInFloat = 64;
+  for (int from = 0; from < r.prompt_tokens; from += kTokensInFloat) {
+    const int end = std::min(from + kTokensInFloat, r.prompt_tokens);
+    for (int l = 0; l < g.layers; ++l) {
+      const float* affinity = &g.affinity[size_t(l) * g.experts * g.nodes + first];
+      float sum[kWidth] = {};
+      for (int t = from; t < end; ++t) {
+        const uint16_t* ids = r.token(model, t, l);
+        for (int i = 0; i < model.top_k; ++i) {
+          const float* of_expert = affinity + size_t(ids[i]) * g.nodes;
+          for (int n = 0; n < kWidth; ++n) {
+            sum[n] += of_expert[n];
+          }
+        }
+      }
+      for (int n = 0; n < kWidth; ++n) {
+        out[first + n] += sum[n];
       }
     }
   }
-  for (int n = 0; n < nodes; ++n) {
-    out[n] += sum[n];
+}
+
+void AddPrompt(const ModelSpec& model, const Request& r, const Grouping& g,
+               std::vector<double>& out) {
+  int n = 0;
+  for (; n + 8 <= g.nodes; n += 8) {
+    AddPromptTo<8>(model, r, g, n, out);
+  }
+  for (; n + 4 <= g.nodes; n += 4) {
+    AddPromptTo<4>(model, r, g, n, out);
+  }
+  for (; n < g.nodes; ++n) {
+    AddPromptTo<1>(model, r, g, n, out);
   }
 }
 
@@ -135,17 +194,13 @@ Sample MakeSample(const ModelSpec& model, const Request& r, PhaseFilter phase,
   } else {
     const int first = r.first_token(phase), end = r.end_token(phase);
     sample.weight = r.weight * (end - first);
-    for (int t = 0; t < r.prompt_tokens; ++t) {
-      AddPromptToken(model, r, t, g, sample.prompt);
-    }
+    AddPrompt(model, r, g, sample.prompt);
     for (double& cost : sample.prompt) {
       cost /= std::max(1, r.prompt_tokens);
     }
     std::vector<int64_t> visits(g.nodes, 0);
     for (int t = first; t < end; ++t) {
-      for (int l = 0; l < g.layers; ++l) {
-        counter.Add(r.token(model, t, l), l, visits.data());
-      }
+      counter.Add(r.token(model, t, 0), 1, visits.data());
     }
     for (int n = 0; n < g.nodes; ++n) {
       sample.truth[n] = double(visits[n]) / std::max(1, end - first);

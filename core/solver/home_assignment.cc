@@ -21,7 +21,9 @@ class Assignment {
         demand_(demand),
         nodes_(share.size()),
         load_(nodes_, 0),
-        home_(demand.size(), 0) {
+        home_(demand.size(), 0),
+        changed_(nodes_, 1),
+        tried_(nodes_ * nodes_, 0) {
     const double total = std::accumulate(demand.begin(), demand.end(), 0.0);
     for (double s : share) {
       limit_.push_back(total * s * (1 + slack) + 1e-9 * total);
@@ -43,6 +45,7 @@ class Assignment {
  private:
   double Cost(size_t i, size_t n) const { return cost_[i * nodes_ + n]; }
   bool Fits(size_t n, double more) const { return load_[n] + more <= limit_[n]; }
+  void NoteChange(size_t n, size_t m) { changed_[n] = changed_[m] = ++time_; }
   bool SwapPair(size_t n, size_t m);
   std::vector<size_t> Willing(size_t from, size_t to) const;
 
@@ -50,6 +53,9 @@ class Assignment {
   size_t nodes_;
   std::vector<double> load_, limit_;
   std::vector<size_t> home_;
+  // Changes so far; the last of a node; how many there were when a pair was last tried.
+  int64_t time_ = 1;
+  std::vector<int64_t> changed_, tried_;  // [nodes], [nodes, nodes]
 };
 
 void Assignment::PlaceByRegret() {
@@ -93,6 +99,7 @@ bool Assignment::Shift() {
       if (n != home_[i] && Fits(n, demand_[i]) && Cost(i, n) < Cost(i, home_[i])) {
         load_[home_[i]] -= demand_[i];
         load_[n] += demand_[i];
+        NoteChange(home_[i], n);
         home_[i] = n;
         any = true;
       }
@@ -127,6 +134,7 @@ bool Assignment::SwapPair(size_t n, size_t m) {
         std::swap(home_[i], home_[j]);
         load_[m] += more;
         load_[n] -= more;
+        NoteChange(n, m);
         any = true;
         break;
       }
@@ -135,11 +143,16 @@ bool Assignment::SwapPair(size_t n, size_t m) {
   return any;
 }
 
+// A pair of nodes that had nothing to swap has nothing until one of them changes.
 bool Assignment::Swap() {
   bool any = false;
   for (size_t n = 0; n < nodes_; ++n) {
     for (size_t m = n + 1; m < nodes_; ++m) {
-      any |= SwapPair(n, m);
+      int64_t& tried = tried_[n * nodes_ + m];
+      if (std::max(changed_[n], changed_[m]) > tried) {
+        tried = time_;
+        any |= SwapPair(n, m);
+      }
     }
   }
   return any;
@@ -170,7 +183,6 @@ std::vector<double> NodeShares(const Topology& topology) {
 
 std::vector<double> HomeCosts(const TokenPool& pool, const ServeTable& serve, int nodes,
                               absl::Span<const int> layers, ParallelFor& parallel) {
-  const int top_k = pool.model->top_k;
   const VisitCounter counter(*pool.model, serve, nodes, layers);
   std::vector<double> cost(pool.requests.size() * nodes, 0);
   parallel.Run(static_cast<int>(pool.requests.size()), [&](int r) {
@@ -178,16 +190,12 @@ std::vector<double> HomeCosts(const TokenPool& pool, const ServeTable& serve, in
     for (int n = 0; pool.lone_weight[r] > 0 && n < nodes; ++n) {
       sum[n] = LoneCost(pool, serve, r, n, layers);
     }
-    std::vector<int64_t> visits(nodes);
+    std::vector<int64_t> visits(nodes, 0);
     for (int t = pool.first_token[r]; t < pool.first_token[r + 1]; ++t) {
-      const PooledToken& token = pool.tokens[t];
-      std::fill(visits.begin(), visits.end(), 0);
-      for (int l : layers) {
-        counter.Add(token.experts + size_t(l) * top_k, l, visits.data());
-      }
-      for (int n = 0; n < nodes; ++n) {
-        sum[n] += double(visits[n]) * token.weight;
-      }
+      counter.Add(pool.tokens[t].experts, pool.tokens[t].weight, visits.data());
+    }
+    for (int n = 0; n < nodes; ++n) {
+      sum[n] += double(visits[n]);
     }
   });
   return cost;
