@@ -56,45 +56,92 @@ void BoundLoads(const Topology& topology, absl::Span<const double> load, LayerBo
 
 // Tokens of one layer by home, each with its weight on one of its experts, [nodes, experts]: on the
 // one that carries least of the home's tokens so far. A second pass evens out what came first.
-std::vector<double> SpreadTokens(const Problem& problem, PhaseFilter phase,
-                                 absl::Span<const NodeId> homes, int layer) {
-  constexpr int kPasses = 2;
-  const ModelSpec& model = problem.model;
-  std::vector<double> on(size_t(problem.topology.node_count()) * model.experts, 0);
-  std::vector<uint16_t> carrier;
-  for (int pass = 0; pass < kPasses; ++pass) {
-    size_t next = 0;
+//
+// Any choice of carriers gives a bound, so what is carried is compared in whole numbers: above the
+// expert's id, in one word, so that the least of a token's experts comes with its name.
+class TokenSpread {
+ public:
+  TokenSpread(const Problem& problem, PhaseFilter phase, absl::Span<const NodeId> homes)
+      : problem_(problem), phase_(phase), homes_(homes) {
+    double total = 0;
     for (size_t r = 0; r < homes.size(); ++r) {
-      const Request& request = problem.traffic.requests[r];
-      double* row = &on[size_t(homes[r].value()) * model.experts];
-      if (request.counts_only()) {
-        continue;
+      tokens_ += TokensOf(r);
+      total += problem.traffic.requests[r].weight * TokensOf(r);
+    }
+    unit_ = kTotal / std::max(1.0, total);
+  }
+
+  std::vector<double> Spread(int layer) const {
+    const ModelSpec& model = problem_.model;
+    const int experts = model.experts;
+    std::vector<int64_t> carried(size_t(problem_.topology.node_count()) * experts);
+    for (size_t i = 0; i < carried.size(); ++i) {
+      carried[i] = static_cast<int64_t>(i % experts);
+    }
+    std::vector<uint16_t> carriers(tokens_);
+    Pass(layer, false, carried, carriers);
+    Pass(layer, true, carried, carriers);
+    std::vector<double> on(carried.size(), 0);
+    const uint16_t* carrier = carriers.data();
+    for (size_t r = 0; r < homes_.size(); ++r) {
+      double* row = &on[size_t(homes_[r].value()) * experts];
+      for (int t = TokensOf(r); t > 0; --t) {
+        row[*carrier++] += problem_.traffic.requests[r].weight;
       }
-      for (int t = request.first_token(phase); t < request.end_token(phase); ++t, ++next) {
-        const uint16_t* ids = request.token(model, t, layer);
-        if (pass == 0) {
-          carrier.push_back(ids[0]);
-        } else {
-          row[carrier[next]] -= request.weight;
+    }
+    return on;
+  }
+
+ private:
+  static constexpr int kIdBits = 16;
+  static constexpr double kTotal = int64_t{1} << 40;  // what all tokens carry together
+
+  int TokensOf(size_t request) const {
+    const Request& r = problem_.traffic.requests[request];
+    return r.counts_only() ? 0 : r.tokens_in(phase_);
+  }
+
+  void Pass(int layer, bool again, std::vector<int64_t>& carried,
+            std::vector<uint16_t>& carriers) const {
+    const ModelSpec& model = problem_.model;
+    uint16_t* carrier = carriers.data();
+    for (size_t r = 0; r < homes_.size(); ++r) {
+      const Request& request = problem_.traffic.requests[r];
+      int64_t* row = &carried[size_t(homes_[r].value()) * model.experts];
+      const auto load = static_cast<int64_t>(request.weight * unit_) << kIdBits;
+      const int first = request.first_token(phase_);
+      for (int t = first; t < first + TokensOf(r); ++t, ++carrier) {
+        if (again) {
+          row[*carrier] -= load;
         }
-        for (int i = 0; i < model.top_k; ++i) {
-          if (row[ids[i]] < row[carrier[next]]) {
-            carrier[next] = ids[i];
-          }
-        }
-        row[carrier[next]] += request.weight;
+        const int64_t least = Least(row, request.token(model, t, layer), model.top_k);
+        *carrier = static_cast<uint16_t>(least & ((1 << kIdBits) - 1));
+        row[*carrier] += load;
       }
     }
   }
-  return on;
-}
+
+  static int64_t Least(const int64_t* carried, const uint16_t* ids, int top_k) {
+    int64_t least = carried[ids[0]];
+    for (int i = 1; i < top_k; ++i) {
+      least = std::min(least, carried[ids[i]]);
+    }
+    return least;
+  }
+
+  const Problem& problem_;
+  const PhaseFilter phase_;
+  absl::Span<const NodeId> homes_;
+  size_t tokens_ = 0;
+  double unit_ = 0;  // of what is carried, for a weight of 1
+};
 
 double Sum(absl::Span<const double> x) { return std::accumulate(x.begin(), x.end(), 0.0); }
 
 class TrafficBounds {
  public:
   TrafficBounds(const Problem& problem, PhaseFilter phase, absl::Span<const NodeId> homes)
-      : problem_(problem), phase_(phase), homes_(homes) {
+      : problem_(problem), phase_(phase), homes_(homes), spread_(problem, phase, homes) {
     for (int n = 0; n < problem.topology.node_count(); ++n) {
       capacity_.push_back(problem.topology.slots_on(NodeId(n)));
     }
@@ -107,7 +154,7 @@ class TrafficBounds {
     const int experts = demand.experts;
     const absl::Span<const double> all(demand.row(l, 0), size_t(demand.nodes) * experts);
     out->remote_activations = Remote(all);
-    const std::vector<double> spread = SpreadTokens(problem_, phase_, homes_, l);
+    const std::vector<double> spread = spread_.Spread(l);
     const int carried =
         std::min(problem_.model.top_k, *std::max_element(capacity_.begin(), capacity_.end()));
     const double of_tokens = has_sums_ ? Remote(TokenDemand(l)) : out->remote_activations;
@@ -158,6 +205,7 @@ class TrafficBounds {
   const Problem& problem_;
   const PhaseFilter phase_;
   absl::Span<const NodeId> homes_;
+  const TokenSpread spread_;
   std::vector<int> capacity_;  // [nodes] experts of a layer that fit
   bool has_sums_ = false;
 };

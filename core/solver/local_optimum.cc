@@ -22,7 +22,8 @@ class HomeFlow {
         demand_at_(demand.size()),
         holders_(experts, 0),
         hand_on_(size_t(nodes_) * nodes_),
-        drop_(nodes_) {
+        drop_(nodes_),
+        stale_(~uint64_t{0} >> (64 - nodes_)) {
     for (int c : capacity) {
       room_.push_back(std::min(c, experts));
     }
@@ -39,7 +40,7 @@ class HomeFlow {
       for (int e = 0; e < experts_; ++e) {
         order.emplace_back(-Demand(n, e), e);
       }
-      std::sort(order.begin(), order.end());
+      std::nth_element(order.begin(), order.begin() + room_[n], order.end());
       for (int i = 0; i < room_[n]; ++i) {
         Add(n, order[i].second);
       }
@@ -76,19 +77,23 @@ class HomeFlow {
   void Add(int n, int e) {
     held_[n].push_back(e);
     holders_[e] |= uint64_t{1} << n;
+    stale_ |= holders_[e];
   }
 
   void Remove(int n, int e) {
+    stale_ |= holders_[e];
     held_[n].erase(std::find(held_[n].begin(), held_[n].end(), e));
     holders_[e] &= ~(uint64_t{1} << n);
   }
 
-  // The cheapest expert that n can hand on to m, and the cheapest that it can drop.
+  // The cheapest expert that n can hand on to m, and the cheapest that it can drop: of those nodes
+  // whose experts, or holders of whose experts, have changed.
   void PriceExchanges() {
-    std::fill(hand_on_.begin(), hand_on_.end(), Exchange());
-    std::fill(drop_.begin(), drop_.end(), Exchange());
-    for (int n = 0; n < nodes_; ++n) {
+    for (; stale_ != 0; stale_ &= stale_ - 1) {
+      const int n = std::countr_zero(stale_);
       Exchange* hand_on = &hand_on_[size_t(n) * nodes_];
+      std::fill(hand_on, hand_on + nodes_, Exchange());
+      drop_[n] = Exchange();
       for (int e : held_[n]) {
         const double* demand = &demand_at_[size_t(e) * nodes_];
         if (!std::has_single_bit(holders_[e]) && demand[n] < drop_[n].cost) {
@@ -158,6 +163,7 @@ class HomeFlow {
   std::vector<uint64_t> holders_;       // [experts] node masks
   std::vector<Exchange> hand_on_;       // [nodes, nodes]
   std::vector<Exchange> drop_;          // [nodes]
+  uint64_t stale_;                      // nodes whose exchanges are to be priced again
 };
 
 }  // namespace
