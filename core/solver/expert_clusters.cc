@@ -16,6 +16,7 @@ class Clustering {
         clusters_(static_cast<int>(sizes.size())),
         of_(layer.experts, -1),
         inside_(size_t(layer.experts) * sizes.size(), 0),
+        own_(layer.experts, 0),
         load_(sizes.size(), 0) {
     for (int c = 0; c < clusters_; ++c) {
       gpus_.push_back(topology.gpus_on(NodeId(c)));
@@ -33,14 +34,25 @@ class Clustering {
     for (const auto& entry : order) {
       Join(entry.second, BestFor(entry.second));
     }
+    SetOwn();
   }
 
   bool SwapAll() {
     bool any = false;
+    std::vector<double> to(clusters_);  // what a gains by going to a cluster
     for (int a = 0; a < layer_.experts; ++a) {
+      const auto measure = [&] {
+        for (int c = 0; c < clusters_; ++c) {
+          to[c] = Inside(a, c) - Inside(a, of_[a]);
+        }
+      };
+      measure();
+      const double* together = Together(a);
       for (int b = a + 1; b < layer_.experts; ++b) {
-        if (of_[a] != of_[b] && Gain(a, b) > kLeastGain && LoadAllows(a, b)) {
+        const double gain = to[of_[b]] + Inside(b, of_[a]) - own_[b] - 2 * together[b];
+        if (gain > kLeastGain && of_[a] != of_[b] && LoadAllows(a, b)) {
           Swap(a, b);
+          measure();
           any = true;
         }
       }
@@ -53,8 +65,8 @@ class Clustering {
  private:
   static constexpr double kLeastGain = 1e-6;
 
-  double Inside(int e, int c) const { return inside_[size_t(e) * clusters_ + c]; }
-  double Together(int a, int b) const { return layer_.together[size_t(a) * layer_.experts + b]; }
+  double Inside(int e, int c) const { return inside_[size_t(c) * layer_.experts + e]; }
+  const double* Together(int e) const { return &layer_.together[size_t(e) * layer_.experts]; }
   double PerGpu(int c, double more) const { return (load_[c] + more) / gpus_[c]; }
 
   int BestFor(int e) const {
@@ -83,14 +95,16 @@ class Clustering {
     of_[e] = c;
     --room_[c];
     load_[c] += layer_.load[e];
+    double* inside = &inside_[size_t(c) * layer_.experts];
     for (int other = 0; other < layer_.experts; ++other) {
-      inside_[size_t(other) * clusters_ + c] += Together(other, e);
+      inside[other] += Together(e)[other];
     }
   }
 
-  double Gain(int a, int b) const {
-    return Inside(a, of_[b]) - Inside(a, of_[a]) + Inside(b, of_[a]) - Inside(b, of_[b]) -
-           2 * Together(a, b);
+  void SetOwn() {
+    for (int e = 0; e < layer_.experts; ++e) {
+      own_[e] = Inside(e, of_[e]);
+    }
   }
 
   bool LoadAllows(int a, int b) const {
@@ -101,22 +115,25 @@ class Clustering {
   }
 
   void Swap(int a, int b) {
-    const int ca = of_[a], cb = of_[b];
+    double* inside_a = &inside_[size_t(of_[a]) * layer_.experts];
+    double* inside_b = &inside_[size_t(of_[b]) * layer_.experts];
     for (int e = 0; e < layer_.experts; ++e) {
-      const double change = Together(e, b) - Together(e, a);
-      inside_[size_t(e) * clusters_ + ca] += change;
-      inside_[size_t(e) * clusters_ + cb] -= change;
+      const double change = Together(b)[e] - Together(a)[e];
+      inside_a[e] += change;
+      inside_b[e] -= change;
     }
-    load_[ca] += layer_.load[b] - layer_.load[a];
-    load_[cb] += layer_.load[a] - layer_.load[b];
+    load_[of_[a]] += layer_.load[b] - layer_.load[a];
+    load_[of_[b]] += layer_.load[a] - layer_.load[b];
     std::swap(of_[a], of_[b]);
+    SetOwn();
   }
 
   const Coactivation& layer_;
   std::vector<int> room_;
   const int clusters_;
   std::vector<int> of_;         // [experts]
-  std::vector<double> inside_;  // [experts, clusters] co-activation with the cluster's experts
+  std::vector<double> inside_;  // [clusters, experts] co-activation with the cluster's experts
+  std::vector<double> own_;     // [experts] with those of the expert's own cluster
   std::vector<double> load_;    // [clusters]
   std::vector<int> gpus_;       // [clusters]
   double limit_ = 0;            // load per GPU
@@ -130,20 +147,22 @@ Coactivation CoactivationOf(const TokenPool& pool, int layer) {
   out.experts = experts;
   out.together.assign(size_t(experts) * experts, 0);
   out.load.assign(experts, 0);
+  // Counted on either side of the diagonal, and in half the memory; the pool's weights fit.
+  std::vector<int32_t> pairs(size_t(experts) * experts, 0);
   for (const PooledToken& token : pool.tokens) {
     const uint16_t* ids = token.experts + size_t(layer) * top_k;
     for (int i = 0; i < top_k; ++i) {
       out.load[ids[i]] += token.weight;
+      int32_t* row = &pairs[size_t(ids[i]) * experts];
       for (int j = i + 1; j < top_k; ++j) {
-        out.together[size_t(ids[i]) * experts + ids[j]] += token.weight;
+        row[ids[j]] += token.weight;
       }
     }
   }
-  for (int a = 0; a < experts; ++a) {  // pairs were counted on either side of the diagonal
-    for (int b = a + 1; b < experts; ++b) {
-      double &ab = out.together[size_t(a) * experts + b],
-             &ba = out.together[size_t(b) * experts + a];
-      ab = ba = ab + ba;
+  for (int a = 0; a < experts; ++a) {
+    for (int b = 0; b < experts; ++b) {
+      out.together[size_t(a) * experts + b] =
+          double(pairs[size_t(a) * experts + b]) + pairs[size_t(b) * experts + a];
     }
   }
   for (size_t r = 0; r < pool.requests.size(); ++r) {

@@ -52,20 +52,7 @@ void LayerCopies::SetInForce(absl::Span<const int16_t> row) {
   }
 }
 
-bool LayerCopies::Legal(const CopyChange& change) const {
-  const bool keeps_one = change.drop < 0 || change.add >= 0 || copies_[change.expert] > 1;
-  if (change.add < 0) {
-    return keeps_one;
-  }
-  const int gpu = gpu_of_slot_[change.add];
-  const bool leaves_gpu = change.drop >= 0 && gpu_of_slot_[change.drop] == gpu;
-  return keeps_one && (leaves_gpu || !OnGpu(change.expert, gpu));
-}
-
-int LayerCopies::MovesDelta(const LayerMove& move) const {
-  if (in_force_.empty()) {
-    return 0;
-  }
+int LayerCopies::MovesFromInForce(const LayerMove& move) const {
   int delta = 0;
   for (int k = 0; k < move.changes; ++k) {
     const CopyChange& c = move.change[k];

@@ -45,10 +45,20 @@ class LayerCopies {
   void SetInForce(absl::Span<const int16_t> row);
 
   // No GPU twice, and the expert keeps a copy.
-  bool Legal(const CopyChange& change) const;
+  bool Legal(const CopyChange& change) const {
+    const bool keeps_one = change.drop < 0 || change.add >= 0 || copies_[change.expert] > 1;
+    if (change.add < 0) {
+      return keeps_one;
+    }
+    const int gpu = gpu_of_slot_[change.add];
+    const bool leaves_gpu = change.drop >= 0 && gpu_of_slot_[change.drop] == gpu;
+    return keeps_one && (leaves_gpu || !OnGpu(change.expert, gpu));
+  }
   // Slots that the move makes receive an expert new to their GPU, less those that it makes give one
   // back.
-  int MovesDelta(const LayerMove& move) const;
+  int MovesDelta(const LayerMove& move) const {
+    return in_force_.empty() ? 0 : MovesFromInForce(move);
+  }
 
   absl::Span<const int16_t> row() const { return row_; }  // [slots]
   int expert_in(int slot) const { return row_[slot]; }
@@ -76,6 +86,8 @@ class LayerCopies {
   uint64_t HoldersAfter(const CopyChange& change) const;
 
  private:
+  int MovesFromInForce(const LayerMove& move) const;
+
   const Topology& topology_;
   const int experts_, nodes_, gpus_;
   std::vector<int16_t> node_of_slot_, gpu_of_slot_;

@@ -9,20 +9,24 @@ namespace advisor {
 int64_t LayerState::PlanServe(const CopyChange& change, Outcome& out) const {
   const int e = change.expert;
   out.holders = HoldersAfter(change);
+  if (MovesLoneCopy(change)) {
+    std::fill(out.serve.begin(), out.serve.end(), static_cast<int16_t>(node_of(change.add)));
+    return LoneMoveDelta(change);
+  }
+  if (out.holders == holders(e)) {
+    std::copy_n(&serve_[size_t(e) * nodes_], nodes_, out.serve.begin());
+    return 0;
+  }
   int64_t delta = 0;
   for (int h = 0; h < nodes_; ++h) {
     const int old = serve(e, h);
-    if (out.holders == holders(e)) {
-      out.serve[h] = static_cast<int16_t>(old);
-      continue;
-    }
     if (out.holders >> h & 1) {
       out.serve[h] = static_cast<int16_t>(h);
       delta -= gain(e, h, old);
       continue;
     }
     // The holder that opens the fewest visits; the present one keeps ties.
-    const int32_t* gain_of = &gain_[(size_t(e) * nodes_ + h) * nodes_];
+    const int32_t* gain_of = GainsOf(e, h);
     int best = out.holders >> old & 1 ? old : -1;
     int32_t least = best >= 0 ? gain_of[best] : std::numeric_limits<int32_t>::max();
     for (uint64_t left = out.holders; left != 0; left &= left - 1) {
@@ -161,8 +165,7 @@ int64_t LayerState::ExcessDelta(const LayerMove& move) {
   return delta;
 }
 
-bool LayerState::Evaluate(const LayerMove& move, double limit, double* delta) {
-  NeedTables();
+bool LayerState::EvaluateInFull(const LayerMove& move, double limit, double* delta) {
   const int moves = MovesDelta(move);
   if (moves > 0 && this->moves() + moves > limits_.max_moves) {
     return false;
@@ -170,13 +173,13 @@ bool LayerState::Evaluate(const LayerMove& move, double limit, double* delta) {
   if (latency_.has_value()) {
     return EvaluateLatency(move, moves, limit, delta);
   }
+  const double fixed = limits_.move_price * moves;
+  const double relief =
+      limits_.load_price * double(excess_);  // the most that mended loads can give back
   int64_t visits = 0;
   for (int k = 0; k < move.changes; ++k) {
     visits += PlanServe(move.change[k], outcome_[k]);
   }
-  const double fixed = limits_.move_price * moves;
-  const double relief =
-      limits_.load_price * double(excess_);  // the most that mended loads can give back
   if (move.changes == 2) {
     if (double(visits) + fixed - relief > limit && !OverlapMayLower(move)) {
       return false;
@@ -242,12 +245,7 @@ void LayerState::Apply(const LayerMove& move) {
   ApplyCopies(move);
 }
 
-int64_t LayerState::MoveEstimate(int e, int from, int to) const {
-  NeedTables();
-  if (copies(e) == 1) {
-    const int64_t* opens = &opens_[size_t(e) * nodes_];
-    return opens[to] - opens[from];
-  }
+int64_t LayerState::EstimateOfSeveral(int e, int from, int to) const {
   const int64_t won = holders(e) >> to & 1 ? 0 : gain(e, to, serve(e, to));
   if (copies_on(e, from) > 1) {
     return -won;
@@ -288,20 +286,31 @@ void LayerState::Reserve(int e, int home, int to) {
   const int from = serve(e, home);
   const uint64_t* chose = traffic_.Chose(e);
   const int top_k = traffic_.top_k;
-  const size_t cell = size_t(home) * nodes_;
-  const size_t row = size_t(nodes_) * nodes_;
+  int32_t *gains = GainsOf(0, home), *opens = opens_.data();
   const auto lone = traffic_.lone[size_t(e) * nodes_ + home];
   visits_ += (to == home ? 0 : lone) - (from == home ? 0 : lone);
-  // What the co-experts f of e see on node n: none of their others is there any more (sign +1), or
-  // one is again (-1).
-  const auto update = [&](const uint16_t* ids, int left_there, int n, int32_t weight) {
-    for (int i = 0; i < top_k; ++i) {
-      const int f = ids[i];
-      if (f != e && (left_there == 0 || serve(f, home) == n)) {
-        gain_[f * row + cell + n] += weight;
-        opens_[size_t(f) * nodes_ + n] += weight;
+  // What the co-experts of e see on node n: none of their others is there any more (sign +1), or
+  // one is again (-1). Where one of them is left there, it alone sees no other. What e itself gets
+  // by the way is taken back at the end.
+  int32_t own[2] = {0, 0};
+  const auto update = [&](const uint16_t* ids, int left_there, int n, int32_t weight,
+                          int32_t* of_own) {
+    if (left_there == 0) {
+      for (int i = 0; i < top_k; ++i) {
+        const size_t cell = size_t(ids[i]) * nodes_ + n;
+        gains[cell] += weight;
+        opens[cell] += weight;
       }
+      *of_own += weight;
+      return;
     }
+    int i = 0;
+    while (ids[i] == e || serve(ids[i], home) != n) {
+      ++i;
+    }
+    const size_t cell = size_t(ids[i]) * nodes_ + n;
+    gains[cell] += weight;
+    opens[cell] += weight;
   };
   ForTokens(
       traffic_, home, [&](int w) { return chose[w]; },
@@ -315,16 +324,21 @@ void LayerState::Reserve(int e, int home, int to) {
         if (from != home) {
           visits_ -= left == 0 ? weight : 0;
           if (left <= 1) {
-            update(ids, left, from, weight);
+            update(ids, left, from, weight, &own[0]);
           }
         }
         if (to != home) {
           visits_ += had == 0 ? weight : 0;
           if (had <= 1) {
-            update(ids, had, to, -weight);
+            update(ids, had, to, -weight, &own[1]);
           }
         }
       });
+  const size_t cell = size_t(e) * nodes_;
+  gains[cell + from] -= own[0];
+  opens[cell + from] -= own[0];
+  gains[cell + to] -= own[1];
+  opens[cell + to] -= own[1];
   serve_[size_t(e) * nodes_ + home] = static_cast<int16_t>(to);
 }
 

@@ -96,6 +96,23 @@ std::vector<int16_t> StartByDemand(const LayerTraffic& traffic, const Topology& 
   return filler.Take();
 }
 
+bool IsComplete(int experts, const Topology& topology, absl::Span<const int16_t> row) {
+  std::vector<int> last_gpu(experts, -1);  // that was seen to hold the expert
+  int seen = 0;
+  for (int s = 0; s < topology.slot_count(); ++s) {
+    if (row[s] == kEmptySlot) {
+      continue;
+    }
+    const int gpu = topology.gpu_of(SlotId(s)).value();
+    seen += last_gpu[row[s]] < 0;
+    if (last_gpu[row[s]] == gpu) {
+      return false;
+    }
+    last_gpu[row[s]] = gpu;
+  }
+  return seen == experts;
+}
+
 void CompleteRow(const LayerTraffic& traffic, const Topology& topology, absl::Span<int16_t> row) {
   std::vector<int> copies(traffic.experts, 0);
   for (int g = 0; g < topology.gpu_count(); ++g) {

@@ -15,6 +15,9 @@ namespace advisor {
 // node wants most. Inside a node the copy goes to the GPU least loaded so far.
 std::vector<int16_t> StartByDemand(const LayerTraffic& traffic, const Topology& topology);
 
+// Whether CompleteRow would leave the row as it is.
+bool IsComplete(int experts, const Topology& topology, absl::Span<const int16_t> row);
+
 // Makes any row valid with few changes: further copies on one GPU are dropped, experts without a
 // copy go to empty slots or else in place of spare copies, where the homes of the node want them
 // most. The topology must have room.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <numeric>
 
 #include "core/solver/token_bits.h"
 
@@ -51,13 +50,16 @@ void LayerState::Reset(absl::Span<const int16_t> row, absl::Span<const int16_t> 
 // By token rather than by expert, here and below: what a token needs lies together.
 void LayerState::SumVisits() {
   messages_.assign(size_t(nodes_) * nodes_, 0);
+  visits_ = 0;
   std::vector<uint64_t> visit(traffic_.experts);  // the node to visit for an expert; 0: at home
   for (int h = 0; h < nodes_; ++h) {
     int64_t* message = &messages_[size_t(h) * nodes_];
     for (int e = 0; e < traffic_.experts; ++e) {
       const int n = serve(e, h);
+      const int64_t lone = n == h ? 0 : traffic_.lone[size_t(e) * nodes_ + h];
       visit[e] = n == h ? 0 : uint64_t{1} << n;
-      message[n] += n == h ? 0 : traffic_.lone[size_t(e) * nodes_ + h];
+      message[n] += lone;
+      visits_ += lone;
     }
     for (int t = FirstToken(traffic_, h); t < FirstToken(traffic_, h + 1); ++t) {
       const uint16_t* ids = traffic_.Ids(t);
@@ -65,46 +67,57 @@ void LayerState::SumVisits() {
       for (int i = 0; i < traffic_.top_k; ++i) {
         visited |= visit[ids[i]];
       }
-      for (; visited != 0; visited &= visited - 1) {
+      visits_ += int64_t{Ones(visited)} * traffic_.weight[t];
+      for (; latency_.has_value() && visited != 0; visited &= visited - 1) {
         message[std::countr_zero(visited)] += traffic_.weight[t];
       }
     }
   }
-  visits_ = std::accumulate(messages_.begin(), messages_.end(), int64_t{0});
 }
 
 void LayerState::BuildTables() const {
   count_.assign(size_t(traffic_.words) * kWordBits * nodes_, 0);
   gain_.assign(size_t(traffic_.experts) * nodes_ * nodes_, 0);
   opens_.assign(size_t(traffic_.experts) * nodes_, 0);
-  std::vector<int32_t> opens(nodes_);  // what one more expert of the token on a node would add
   for (int h = 0; h < nodes_; ++h) {
-    for (int t = FirstToken(traffic_, h); t < FirstToken(traffic_, h + 1); ++t) {
-      const uint16_t* ids = traffic_.Ids(t);
-      const int32_t weight = traffic_.weight[t];
-      uint8_t* count = &count_[size_t(t) * nodes_];
-      for (int i = 0; i < traffic_.top_k; ++i) {
-        ++count[serve(ids[i], h)];
-      }
-      for (int n = 0; n < nodes_; ++n) {
-        opens[n] = count[n] == 0 ? weight : 0;
-      }
-      for (int i = 0; i < traffic_.top_k; ++i) {
-        int32_t* gain = &gain_[(size_t(ids[i]) * nodes_ + h) * nodes_];
-        for (int n = 0; n < nodes_; ++n) {
-          gain[n] += opens[n];
-        }
-        const int own = serve(ids[i], h);
-        gain[own] += count[own] == 1 ? weight : 0;
-      }
+    if (nodes_ == 8) {
+      AddTokensToTables<8>(h);
+    } else {
+      AddTokensToTables<0>(h);
     }
     for (int e = 0; e < traffic_.experts; ++e) {
-      int32_t* gain = &gain_[(size_t(e) * nodes_ + h) * nodes_];
+      int32_t* gain = GainsOf(e, h);
       for (int n = 0; n < nodes_; ++n) {
         gain[n] =
             n == h ? 0 : gain[n] + static_cast<int32_t>(traffic_.lone[size_t(e) * nodes_ + h]);
         opens_[size_t(e) * nodes_ + n] += gain[n];
       }
+    }
+  }
+}
+
+// `kNodes`: as many as there are, which is several times as fast; 0: any number.
+template <int kNodes>
+void LayerState::AddTokensToTables(int home) const {
+  const int nodes = kNodes > 0 ? kNodes : nodes_;
+  int32_t opens[kMaxNodes];  // what one more expert of the token on a node would add
+  for (int t = FirstToken(traffic_, home); t < FirstToken(traffic_, home + 1); ++t) {
+    const uint16_t* ids = traffic_.Ids(t);
+    const int32_t weight = traffic_.weight[t];
+    uint8_t* count = &count_[size_t(t) * nodes];
+    for (int i = 0; i < traffic_.top_k; ++i) {
+      ++count[serve(ids[i], home)];
+    }
+    for (int n = 0; n < nodes; ++n) {
+      opens[n] = count[n] == 0 ? weight : 0;
+    }
+    for (int i = 0; i < traffic_.top_k; ++i) {
+      int32_t* gain = GainsOf(ids[i], home);
+      for (int n = 0; n < nodes; ++n) {
+        gain[n] += opens[n];
+      }
+      const int own = serve(ids[i], home);
+      gain[own] += count[own] == 1 ? weight : 0;
     }
   }
 }

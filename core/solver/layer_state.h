@@ -44,7 +44,10 @@ class LayerState final : public LayerCopies {
 
   // True and `delta` (visits in token weight or what LayerLatency makes of them, plus priced excess
   // and moves) when the change costs less than `limit`. The move must be legal: see Legal().
-  bool Evaluate(const LayerMove& move, double limit, double* delta);
+  bool Evaluate(const LayerMove& move, double limit, double* delta) {
+    NeedTables();
+    return !LoneSwapExceeds(move, limit) && EvaluateInFull(move, limit, delta);
+  }
   // Carries out the move that the last Evaluate() saw.
   void Apply(const LayerMove& move);
   // Serving `expert` on holder `node` for tokens of `home`, which holds no copy.
@@ -60,11 +63,15 @@ class LayerState final : public LayerCopies {
   }
   int64_t gain(int e, int home, int node) const {
     NeedTables();
-    return gain_[(size_t(e) * nodes_ + home) * nodes_ + node];
+    return GainsOf(e, home)[node];
   }
   // About the visits that e costs more with its copy on `from` moved to node `to`, whatever else is
   // moved: exact for an expert of one copy; of several, what the two nodes themselves win and lose.
-  int64_t MoveEstimate(int e, int from, int to) const;
+  int64_t MoveEstimate(int e, int from, int to) const {
+    NeedTables();
+    const int32_t* opens = &opens_[size_t(e) * nodes_];
+    return copies(e) == 1 ? opens[to] - opens[from] : EstimateOfSeveral(e, from, to);
+  }
   int64_t node_load(int set, int node) const { return node_load_[size_t(set) * nodes_ + node]; }
   int64_t gpu_load(int set, int gpu) const { return gpu_load_[size_t(set) * gpus_ + gpu]; }
   // What the copy in `slot` serves.
@@ -97,6 +104,11 @@ class LayerState final : public LayerCopies {
     std::vector<int64_t> served;  // [load_sets, nodes]
   };
 
+  // By node. A move of the search looks at all homes of two experts, but what is carried out
+  // touches, home by home, most experts.
+  int32_t* GainsOf(int e, int home) const {
+    return &gain_[(size_t(home) * traffic_.experts + e) * nodes_];
+  }
   void SumVisits();
   // The tables are most of what a Reset() would cost, and a layer that is only priced, as one of
   // several starts, needs none.
@@ -107,7 +119,32 @@ class LayerState final : public LayerCopies {
     }
   }
   void BuildTables() const;
+  template <int kNodes>
+  void AddTokensToTables(int home) const;
   void SumLoads();
+  // The expert's only copy goes elsewhere, and with it what every home is served by.
+  bool MovesLoneCopy(const CopyChange& change) const {
+    return change.add >= 0 && change.drop >= 0 && copies(change.expert) == 1;
+  }
+  int64_t LoneMoveDelta(const CopyChange& change) const {
+    const int32_t* opens = &opens_[size_t(change.expert) * nodes_];
+    return opens[node_of(change.add)] - opens[node_of(change.drop)];
+  }
+  // What most proposals end at. Of two experts of one copy each that swap nodes neither is where
+  // the other was or will be, for any home: what the two save apart is the most that they save
+  // together.
+  bool LoneSwapExceeds(const LayerMove& move, double limit) const {
+    const CopyChange &a = move.change[0], &b = move.change[1];
+    if (latency_.has_value() || move.changes != 2 || !MovesLoneCopy(a) || !MovesLoneCopy(b) ||
+        a.add != b.drop || b.add != a.drop) {
+      return false;
+    }
+    return double(LoneMoveDelta(a) + LoneMoveDelta(b)) + limits_.move_price * MovesDelta(move) -
+               limits_.load_price * double(excess_) >
+           limit;
+  }
+  bool EvaluateInFull(const LayerMove& move, double limit, double* delta);
+  int64_t EstimateOfSeveral(int e, int from, int to) const;
   int64_t PlanServe(const CopyChange& change, Outcome& out) const;
   int64_t Overlap(const LayerMove& move);
   // What a correction adds to the messages of one home.
@@ -135,8 +172,8 @@ class LayerState final : public LayerCopies {
 
   std::vector<int16_t> serve_;          // [experts, nodes (home)]
   mutable std::vector<uint8_t> count_;  // [tokens, nodes]; see NeedTables()
-  mutable std::vector<int32_t> gain_;   // [experts, nodes (home), nodes]; the same, as below
-  mutable std::vector<int64_t> opens_;  // [experts, nodes] gain() summed over the homes
+  mutable std::vector<int32_t> gain_;   // [nodes (home), experts, nodes]; the same, as below
+  mutable std::vector<int32_t> opens_;  // [experts, nodes] gain() summed over the homes
   mutable bool tables_known_ = false;
   std::vector<int64_t> served_;                // [experts, load_sets, nodes]
   std::vector<int64_t> node_load_, gpu_load_;  // [load_sets, nodes], [load_sets, gpus]

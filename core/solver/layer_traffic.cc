@@ -30,17 +30,23 @@ void AddTokens(const TokenPool& pool, int layer, absl::Span<const NodeId> homes,
     const int home = homes[token.request].value();
     const int at = next[home]++;
     const uint16_t* from = token.experts + size_t(layer) * out.top_k;
-    std::copy(from, from + out.top_k, &out.ids[size_t(at) * out.top_k]);
+    uint16_t* ids = &out.ids[size_t(at) * out.top_k];
     out.weight[at] = token.weight;
     out.load_set[at] = token.load_set;
     out.visit_weight += token.weight;
+    // What counts to a load set is added to `wanted` at the end.
+    const bool counts = token.load_set >= 0;
+    int64_t* sum = counts ? &out.demand[token.load_set * out.nodes + home] : &out.wanted[home];
+    const size_t stride = size_t(counts ? out.load_sets : 1) * out.nodes;
     for (int i = 0; i < out.top_k; ++i) {
-      const size_t e = from[i];
+      const size_t e = ids[i] = from[i];
       out.chose[e * out.words + at / kWordBits] |= uint64_t{1} << (at % kWordBits);
-      out.wanted[e * out.nodes + home] += token.weight;
-      if (token.load_set >= 0) {
-        out.demand[(e * out.load_sets + token.load_set) * out.nodes + home] += token.weight;
-      }
+      sum[e * stride] += token.weight;
+    }
+  }
+  for (int e = 0; e < out.experts; ++e) {
+    for (int h = 0; h < out.nodes; ++h) {
+      out.wanted[size_t(e) * out.nodes + h] += out.DemandOf(e, h);
     }
   }
 }
