@@ -124,8 +124,11 @@ Draft JointSearch::StartDraft() const {
                               problem_.model.experts);
   draft.homes.assign(pool_.requests.size(), NodeId(0));
   for (int l = 0; problem_.in_force.has_value() && l < problem_.model.moe_layers; ++l) {
-    const LayerTraffic traffic = GatherLayer(pool_, l, draft.homes, problem_.topology.node_count());
-    CompleteRow(traffic, problem_.topology, draft.placement.row(LayerId(l)));
+    const absl::Span<int16_t> row = draft.placement.row(LayerId(l));
+    if (!IsComplete(problem_.model.experts, problem_.topology, row)) {
+      CompleteRow(GatherLayer(pool_, l, draft.homes, problem_.topology.node_count()),
+                  problem_.topology, row);
+    }
   }
   return draft;
 }
@@ -179,6 +182,9 @@ std::vector<int16_t> JointSearch::StartByLoad(const LayerTraffic& traffic) const
 // of the layer's start and of what the draft had.
 double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, From from, Rng rng,
                                int64_t* iterations) {
+  if (work > 0 && Stopped()) {
+    return 0;  // nobody compares drafts any more
+  }
   const LayerTraffic traffic =
       GatherLayer(pool_, l.value(), draft.homes, problem_.topology.node_count());
   const AnnealSchedule schedule = TableSchedule(problem_, params_, from, work);
