@@ -4,6 +4,7 @@
 // doubles (copies of one expert on one GPU), saving of inter-node bytes on requests not seen.
 
 #include <benchmark/benchmark.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -287,6 +288,57 @@ BENCHMARK(BM_JointStopped)
     ->UseRealTime()
     ->MeasureProcessCPUTime();
 
+// CPU seconds that the process has used, on all threads.
+double CpuSeconds() {
+  timespec now;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
+}
+
+double MedianCpuSecondsOf(const Problem& problem, ParallelFor& parallel) {
+  std::vector<double> seconds;
+  for (int run = 0; run < 3; ++run) {
+    const double start = CpuSeconds();
+    benchmark::DoNotOptimize(OrDie(Solve(problem, {}, parallel)));
+    seconds.push_back(CpuSeconds() - start);
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return seconds[1];
+}
+
+// The same, told to stop after so many percent of the CPU time of the whole run. Counter
+// time_percent: what the run took until it returned.
+void BM_JointStoppedInTime(benchmark::State& state) {
+  const std::unique_ptr<ParallelFor> pool = MakeThreadPool(2);
+  const Problem problem = JointProblem(kLayers, 4000);
+  const double whole = MedianCpuSecondsOf(problem, *pool);
+  const double limit = whole * double(state.range(0)) / 100;
+  double start = 0, taken = 0;
+  SolveParams params;
+  params.should_stop = [&start, limit] { return CpuSeconds() - start > limit; };
+  for (auto _ : state) {
+    start = CpuSeconds();
+    benchmark::DoNotOptimize(OrDie(Solve(problem, params, *pool)));
+    taken += CpuSeconds() - start;
+  }
+  state.counters["time_percent"] = 100 * taken / (whole * double(state.iterations()));
+  start = CpuSeconds();
+  state.counters["saving"] = HeldOutSaving(problem, params, *pool, kLayers, 4000);
+}
+BENCHMARK(BM_JointStoppedInTime)
+    ->ArgName("percent")
+    ->Arg(0)
+    ->Arg(12)
+    ->Arg(25)
+    ->Arg(40)
+    ->Arg(50)
+    ->Arg(60)
+    ->Arg(75)
+    ->Arg(200)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime()
+    ->MeasureProcessCPUTime();
+
 // Warm repair: a plan in force for the same domains' other requests, 6 % of the slots may move.
 void BM_JointRepair(benchmark::State& state) {
   const std::unique_ptr<ParallelFor> pool = MakeThreadPool(static_cast<int>(state.range(0)));
@@ -300,6 +352,7 @@ void BM_JointRepair(benchmark::State& state) {
   for (auto _ : state) {
     benchmark::DoNotOptimize(OrDie(Solve(problem, params, *pool)));
   }
+  state.counters["saving"] = HeldOutSaving(problem, params, *pool, kLayers, 4000);
 }
 BENCHMARK(BM_JointRepair)
     ->ArgName("threads")
