@@ -182,7 +182,8 @@ std::vector<int16_t> JointSearch::StartByLoad(const LayerTraffic& traffic) const
 // of the layer's start and of what the draft had.
 double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, From from, Rng rng,
                                int64_t* iterations) {
-  if (work > 0 && Stopped()) {
+  const bool balance = params_.objective == Objective::kBalance;
+  if (work > 0 && !balance && Stopped()) {
     return 0;  // nobody compares drafts any more
   }
   const LayerTraffic traffic =
@@ -192,7 +193,6 @@ double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, From from,
   const absl::Span<int16_t> row = draft.placement.row(l), choice = LayerChoice(draft, l);
   layer.Reset(row, choice);
   double least = layer.Cost();
-  const bool balance = params_.objective == Objective::kBalance;
   if (balance && !Repairs()) {
     layer.Reset(StartByLoad(traffic), {});
   } else if (from == From::kScratch && !Repairs()) {
