@@ -1,6 +1,7 @@
 #ifndef ADVISOR_CORE_BASE_PARALLEL_H_
 #define ADVISOR_CORE_BASE_PARALLEL_H_
 
+#include <algorithm>
 #include <functional>
 
 namespace advisor {
@@ -15,6 +16,13 @@ class ParallelFor {
   // not throw.
   virtual void Run(int n, const std::function<void(int)>& task) = 0;
 };
+
+// Runs task(first, end) over blocks of `block` that cover 0 .. n - 1.
+inline void RunInBlocks(ParallelFor& parallel, int n, int block,
+                        const std::function<void(int, int)>& task) {
+  parallel.Run((n + block - 1) / block,
+               [&](int i) { task(i * block, std::min(n, (i + 1) * block)); });
+}
 
 class InlineParallelFor final : public ParallelFor {
  public:

@@ -223,12 +223,19 @@ std::vector<LayerFigures> PlayLayers(const Plan& plan, const Traffic& traffic,
                                      ParallelFor& parallel) {
   const ServeTable serve(plan.model, plan.topology, plan.placement, plan.remote_choice);
   std::vector<LayerFigures> layers(plan.model.moe_layers);
-  parallel.Run(plan.model.moe_layers, [&](int l) {
-    LayerPlay play(plan, serve, l, options);
-    for (size_t i = 0; i < homes.size(); ++i) {
-      play.Add(traffic.requests[i], homes[i].value());
+  RunInBlocks(parallel, plan.model.moe_layers, kLayersAtOnce, [&](int first, int end) {
+    std::vector<LayerPlay> plays;
+    for (int l = first; l < end; ++l) {
+      plays.emplace_back(plan, serve, l, options);
     }
-    layers[l] = play.Finish();
+    for (size_t i = 0; i < homes.size(); ++i) {
+      for (LayerPlay& play : plays) {
+        play.Add(traffic.requests[i], homes[i].value());
+      }
+    }
+    for (int l = first; l < end; ++l) {
+      layers[l] = plays[l - first].Finish();
+    }
   });
   return layers;
 }

@@ -48,6 +48,10 @@ struct Traffic {
   std::vector<Request> requests;
 };
 
+// A token's layers lie side by side, so many of top-8 in a cache line: what goes over all tokens
+// takes so many layers at once.
+inline constexpr int kLayersAtOnce = 4;
+
 // INVALID_ARGUMENT naming the request, its token and layer: an expert out of range, one expert
 // twice in a token's top-k, prompt_tokens outside 0 .. tokens, a wrong size, counts whose layers do
 // not each sum to tokens x top_k.

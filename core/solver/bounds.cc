@@ -71,23 +71,24 @@ class TokenSpread {
     unit_ = kTotal / std::max(1.0, total);
   }
 
-  std::vector<double> Spread(int layer) const {
-    const ModelSpec& model = problem_.model;
-    const int experts = model.experts;
-    std::vector<int64_t> carried(size_t(problem_.topology.node_count()) * experts);
-    for (size_t i = 0; i < carried.size(); ++i) {
-      carried[i] = static_cast<int64_t>(i % experts);
+  // For the layers first .. end - 1.
+  std::vector<std::vector<double>> Spread(int first, int end) const {
+    std::vector<Layer> layers;
+    for (int l = first; l < end; ++l) {
+      layers.emplace_back(l, problem_, tokens_);
     }
-    std::vector<uint16_t> carriers(tokens_);
-    Pass(layer, false, carried, carriers);
-    Pass(layer, true, carried, carriers);
-    std::vector<double> on(carried.size(), 0);
-    const uint16_t* carrier = carriers.data();
-    for (size_t r = 0; r < homes_.size(); ++r) {
-      double* row = &on[size_t(homes_[r].value()) * experts];
-      for (int t = TokensOf(r); t > 0; --t) {
-        row[*carrier++] += problem_.traffic.requests[r].weight;
+    for (const bool again : {false, true}) {
+      size_t token = 0;
+      for (size_t r = 0; r < homes_.size(); ++r) {
+        for (Layer& layer : layers) {
+          Pass(r, again, token, layer);
+        }
+        token += TokensOf(r);
       }
+    }
+    std::vector<std::vector<double>> on;
+    for (Layer& layer : layers) {
+      on.push_back(std::move(layer.on));
     }
     return on;
   }
@@ -96,27 +97,46 @@ class TokenSpread {
   static constexpr int kIdBits = 16;
   static constexpr double kTotal = int64_t{1} << 40;  // what all tokens carry together
 
+  struct Layer {
+    Layer(int l, const Problem& problem, size_t tokens)
+        : index(l),
+          carried(size_t(problem.topology.node_count()) * problem.model.experts),
+          on(carried.size(), 0),
+          carriers(tokens) {
+      for (size_t i = 0; i < carried.size(); ++i) {
+        carried[i] = static_cast<int64_t>(i % problem.model.experts);
+      }
+    }
+
+    int index;
+    std::vector<int64_t> carried;    // [nodes, experts]
+    std::vector<double> on;          // [nodes, experts] after the last pass
+    std::vector<uint16_t> carriers;  // [tokens]
+  };
+
   int TokensOf(size_t request) const {
     const Request& r = problem_.traffic.requests[request];
     return r.counts_only() ? 0 : r.tokens_in(phase_);
   }
 
-  void Pass(int layer, bool again, std::vector<int64_t>& carried,
-            std::vector<uint16_t>& carriers) const {
+  // `token`: the first of the request.
+  void Pass(size_t r, bool again, size_t token, Layer& layer) const {
     const ModelSpec& model = problem_.model;
-    uint16_t* carrier = carriers.data();
-    for (size_t r = 0; r < homes_.size(); ++r) {
-      const Request& request = problem_.traffic.requests[r];
-      int64_t* row = &carried[size_t(homes_[r].value()) * model.experts];
-      const auto load = static_cast<int64_t>(request.weight * unit_) << kIdBits;
-      const int first = request.first_token(phase_);
-      for (int t = first; t < first + TokensOf(r); ++t, ++carrier) {
-        if (again) {
-          row[*carrier] -= load;
-        }
-        const int64_t least = Least(row, request.token(model, t, layer), model.top_k);
-        *carrier = static_cast<uint16_t>(least & ((1 << kIdBits) - 1));
-        row[*carrier] += load;
+    const Request& request = problem_.traffic.requests[r];
+    const size_t row = size_t(homes_[r].value()) * model.experts;
+    int64_t* carried = &layer.carried[row];
+    uint16_t* carrier = layer.carriers.data() + token;
+    const auto load = static_cast<int64_t>(request.weight * unit_) << kIdBits;
+    const int first = request.first_token(phase_);
+    for (int t = first; t < first + TokensOf(r); ++t, ++carrier) {
+      if (again) {
+        carried[*carrier] -= load;
+      }
+      const int64_t least = Least(carried, request.token(model, t, layer.index), model.top_k);
+      *carrier = static_cast<uint16_t>(least & ((1 << kIdBits) - 1));
+      carried[*carrier] += load;
+      if (again) {
+        layer.on[row + *carrier] += request.weight;
       }
     }
   }
@@ -150,11 +170,16 @@ class TrafficBounds {
     }
   }
 
-  void Bound(const Demand& demand, int l, LayerBounds* out) const {
+  std::vector<std::vector<double>> Spread(int first, int end) const {
+    return spread_.Spread(first, end);
+  }
+
+  // `spread`: of the layer.
+  void Bound(const Demand& demand, int l, const std::vector<double>& spread,
+             LayerBounds* out) const {
     const int experts = demand.experts;
     const absl::Span<const double> all(demand.row(l, 0), size_t(demand.nodes) * experts);
     out->remote_activations = Remote(all);
-    const std::vector<double> spread = spread_.Spread(l);
     const int carried =
         std::min(problem_.model.top_k, *std::max_element(capacity_.begin(), capacity_.end()));
     const double of_tokens = has_sums_ ? Remote(TokenDemand(l)) : out->remote_activations;
@@ -220,6 +245,16 @@ std::vector<LayerFigures> AtTheBounds(const std::vector<LayerBounds>& bounds) {
   return out;
 }
 
+std::vector<double> LoadOf(const Demand& demand, int l) {
+  std::vector<double> load(demand.experts, 0);
+  for (int h = 0; h < demand.nodes; ++h) {
+    for (int e = 0; e < demand.experts; ++e) {
+      load[e] += demand.row(l, h)[e];
+    }
+  }
+  return load;
+}
+
 double WholeTokens(const Traffic& traffic, PhaseFilter phase) {
   double tokens = 0;
   for (const Request& r : traffic.requests) {
@@ -238,16 +273,14 @@ Bounds LowerBounds(const Problem& problem, const SolveParams& params,
       DemandByHome(problem.traffic, homes, problem.topology.node_count(), params.phase, parallel);
   const TrafficBounds traffic(problem, params.phase, homes);
   std::vector<LayerBounds> of_layer(layers);
-  parallel.Run(layers, [&](int l) {
-    std::vector<double> load(demand.experts, 0);
-    for (int h = 0; h < demand.nodes; ++h) {
-      for (int e = 0; e < demand.experts; ++e) {
-        load[e] += demand.row(l, h)[e];
+  RunInBlocks(parallel, layers, kLayersAtOnce, [&](int first, int end) {
+    const auto spread =
+        traffic_too ? traffic.Spread(first, end) : std::vector<std::vector<double>>();
+    for (int l = first; l < end; ++l) {
+      BoundLoads(problem.topology, LoadOf(demand, l), &of_layer[l]);
+      if (traffic_too) {
+        traffic.Bound(demand, l, spread[l - first], &of_layer[l]);
       }
-    }
-    BoundLoads(problem.topology, load, &of_layer[l]);
-    if (traffic_too) {
-      traffic.Bound(demand, l, &of_layer[l]);
     }
   });
 

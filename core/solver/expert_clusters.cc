@@ -150,6 +150,7 @@ Coactivation CoactivationOf(const TokenPool& pool, int layer) {
   // Counted on either side of the diagonal, and in half the memory; the pool's weights fit.
   std::vector<int32_t> pairs(size_t(experts) * experts, 0);
   for (const PooledToken& token : pool.tokens) {
+    FetchAhead(pool, token, layer);
     const uint16_t* ids = token.experts + size_t(layer) * top_k;
     for (int i = 0; i < top_k; ++i) {
       out.load[ids[i]] += token.weight;

@@ -54,6 +54,7 @@ void FitLayer(const TokenPool& pool, const ServeTable& serve, int layer, int nod
   double share[kMaxTopK + 1] = {};  // of a token's weight, by how many experts cause a visit
   int32_t shared = 0;
   for (const PooledToken& token : pool.tokens) {
+    FetchAhead(pool, token, layer);
     const uint16_t* ids = token.experts + size_t(layer) * top_k;
     for (int k = 1; k <= top_k && shared != token.weight; ++k) {
       share[k] = token.weight * (1.0 / k);

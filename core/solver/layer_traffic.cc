@@ -29,6 +29,7 @@ void AddTokens(const TokenPool& pool, int layer, absl::Span<const NodeId> homes,
   for (const PooledToken& token : pool.tokens) {
     const int home = homes[token.request].value();
     const int at = next[home]++;
+    FetchAhead(pool, token, layer);
     const uint16_t* from = token.experts + size_t(layer) * out.top_k;
     uint16_t* ids = &out.ids[size_t(at) * out.top_k];
     out.weight[at] = token.weight;

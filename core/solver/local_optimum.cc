@@ -96,7 +96,7 @@ class HomeFlow {
       drop_[n] = Exchange();
       for (int e : held_[n]) {
         const double* demand = &demand_at_[size_t(e) * nodes_];
-        if (!std::has_single_bit(holders_[e]) && demand[n] < drop_[n].cost) {
+        if (demand[n] < drop_[n].cost && (holders_[e] & (holders_[e] - 1)) != 0) {
           drop_[n] = {demand[n], e};
         }
         for (int m = 0; m < nodes_; ++m) {

@@ -1,6 +1,7 @@
 #ifndef ADVISOR_CORE_SOLVER_TOKEN_POOL_H_
 #define ADVISOR_CORE_SOLVER_TOKEN_POOL_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -40,6 +41,15 @@ struct TokenPool {
   std::vector<int32_t> lone_weight;
   int load_sets = 1;  // kAll with whole tokens: prefill and decode are balanced each on its own
 };
+
+// Asks for the experts of a token some way ahead of `token`: pooled tokens lie far apart in memory.
+inline void FetchAhead(const TokenPool& pool, const PooledToken& token, int layer) {
+  constexpr ptrdiff_t kAhead = 8;
+  const PooledToken* end = pool.tokens.data() + pool.tokens.size();
+  if (end - &token > kAhead) {
+    __builtin_prefetch((&token + kAhead)->experts + size_t(layer) * pool.model->top_k);
+  }
+}
 
 // `traffic` must outlive the pool. `subset` (indices into traffic.requests) restricts it; empty:
 // every request.
