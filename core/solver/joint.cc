@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <optional>
 
@@ -57,8 +56,8 @@ class JointSearch {
   Draft BestStart(const Draft& first);
   Draft Search(Draft draft);
   Draft ForTable();
-  void Place(Draft& draft, absl::Span<const int> layers, double share_of_work, From from);
-  double PlaceLayer(Draft& draft, LayerId l, int64_t work, From from, Rng rng, int64_t* iterations);
+  void Place(Draft& draft, absl::Span<const int> layers, double share_of_work, int pass);
+  double PlaceLayer(Draft& draft, LayerId l, int64_t work, int pass, Rng rng, int64_t* iterations);
   void Keep(const LayerState& layer, absl::Span<int16_t> row, absl::Span<int16_t> choice,
             double* least) const;
   void Cover(Draft& draft);
@@ -180,7 +179,7 @@ std::vector<int16_t> JointSearch::StartByLoad(const LayerTraffic& traffic) const
 
 // Returns the layer's cost. Whatever the work, and wherever a stop strikes, it is no more than that
 // of the layer's start and of what the draft had.
-double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, From from, Rng rng,
+double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, int pass, Rng rng,
                                int64_t* iterations) {
   const bool balance = params_.objective == Objective::kBalance;
   if (work > 0 && !balance && Stopped()) {
@@ -188,16 +187,19 @@ double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, From from,
   }
   const LayerTraffic traffic =
       GatherLayer(pool_, l.value(), draft.homes, problem_.topology.node_count());
-  const AnnealSchedule schedule = TableSchedule(problem_, params_, from, work);
+  const AnnealSchedule schedule = TableSchedule(problem_, params_, pass, work);
   LayerState layer(traffic, problem_.topology, LimitsOf(traffic, schedule));
   const absl::Span<int16_t> row = draft.placement.row(l), choice = LayerChoice(draft, l);
   layer.Reset(row, choice);
   double least = layer.Cost();
   if (balance && !Repairs()) {
     layer.Reset(StartByLoad(traffic), {});
-  } else if (from == From::kScratch && !Repairs()) {
+  } else if (pass == 0 && !Repairs()) {
     starts_->ResetToCheapest(l.value(), layer);
     Keep(layer, row, choice, &least);
+    if (work == 0) {  // nothing is searched: a first plan
+      return least;
+    }
   }
   if (Repairs()) {
     layer.SetInForce(problem_.in_force->row(l));
@@ -226,7 +228,7 @@ void JointSearch::Keep(const LayerState& layer, absl::Span<int16_t> row, absl::S
 }
 
 void JointSearch::Place(Draft& draft, absl::Span<const int> layers, double share_of_work,
-                        From from) {
+                        int pass) {
   // A small layer is searched through long before its share of the work is done. A move costs its
   // proposals and, now and then, an update of the tokens of two experts.
   const double experts = problem_.model.experts;
@@ -240,7 +242,7 @@ void JointSearch::Place(Draft& draft, absl::Span<const int> layers, double share
   std::vector<int64_t> iterations(layers.size());
   parallel_.Run(static_cast<int>(layers.size()), [&](int i) {
     cost[i] =
-        PlaceLayer(draft, LayerId(layers[i]), work, from, rng.Fork(layers[i]), &iterations[i]);
+        PlaceLayer(draft, LayerId(layers[i]), work, pass, rng.Fork(layers[i]), &iterations[i]);
   });
   draft.cost = std::accumulate(cost.begin(), cost.end(), 0.0);
   iterations_ += std::accumulate(iterations.begin(), iterations.end(), int64_t{0});
@@ -295,7 +297,7 @@ void JointSearch::Rehome(Draft& draft, absl::Span<const int> layers) const {
 Draft JointSearch::FirstDraft() {
   Draft draft = StartDraft();
   draft.homes = HomesByDomain(pool_, share_);
-  Place(draft, all_layers_, 0, From::kScratch);
+  Place(draft, all_layers_, 0, 0);
   Rehome(draft, all_layers_);
   return draft;
 }
@@ -309,9 +311,9 @@ Draft JointSearch::BestStart(const Draft& first) {
     Draft draft = first;
     draft.homes = i == 0 ? HomesByDomain(pool_, share_)
                          : HomesByKMeans(pool_, signatures, share_, rng_.Fork(1000 + i));
-    Place(draft, probe, budget_.round, From::kScratch);
+    Place(draft, probe, budget_.round, 0);
     Rehome(draft, probe);
-    Place(draft, probe, budget_.round, From::kDraft);
+    Place(draft, probe, budget_.round, 1);
     if (best.homes.empty() || draft.cost < best.cost) {
       best = std::move(draft);
     }
@@ -319,15 +321,19 @@ Draft JointSearch::BestStart(const Draft& first) {
   return Stopped() ? first : best;
 }
 
-// Places and re-homes all layers in turn; the last placement gets a full share of the work. A
-// repair is homed by the plan in force and stays near it: a round more brings it nothing.
+// Places all layers in passes and re-homes in between: wherever a stop strikes, what earlier passes
+// found is whole. A repair is homed by the plan in force and stays near it: one pass with all of
+// the work, for re-homing brings it nothing.
 Draft JointSearch::Search(Draft draft) {
-  const int rounds = Repairs() ? 0 : budget_.rounds;
-  for (int round = 0; round < rounds && !Stopped(); ++round) {
-    Place(draft, all_layers_, budget_.round, From::kScratch);
-    Rehome(draft, all_layers_);
+  if (Repairs()) {
+    Place(draft, all_layers_, 1, 1);
   }
-  Place(draft, all_layers_, 1, From::kScratch);
+  for (int pass = 0; pass < budget_.passes && !Repairs() && !Stopped(); ++pass) {
+    if (pass > 0) {
+      Rehome(draft, all_layers_);
+    }
+    Place(draft, all_layers_, budget_.pass, pass);
+  }
   return draft;
 }
 
@@ -341,7 +347,7 @@ Draft JointSearch::ForTable() {
   if (params_.objective == Objective::kBalance) {  // homes hardly matter
     Draft draft = StartDraft();
     draft.homes = HomesByDomain(pool_, share_);
-    Place(draft, all_layers_, 1, From::kScratch);
+    Place(draft, all_layers_, 1, 0);
     return draft;
   }
   return Search(BestStart(FirstDraft()));

@@ -1,5 +1,7 @@
 #include "core/solver/joint_schedule.h"
 
+#include <algorithm>
+
 namespace advisor {
 namespace {
 
@@ -14,6 +16,7 @@ constexpr AnnealSchedule kWarmSchedule = {0.032, 0.001, 0.3, 20};
 // is the best of several.
 constexpr double kManyTries = 6;
 constexpr AnnealSchedule kScarceSchedule = {0.064, 0.004, 0.3, 20, 8};
+constexpr AnnealSchedule kScarceWarmSchedule = {0.008, 0.002, 0.3, 20, 8};
 // Where not even every second pair can be tried, what is stirred up stays so: nearly a descent
 // saves more.
 constexpr double kShortTries = 0.5;
@@ -51,11 +54,11 @@ AnnealSchedule Finish(const Problem& problem, const SolveParams& params, AnnealS
 Budget BudgetOf(Effort effort) {
   switch (effort) {
     case Effort::kQuick:
-      return {1'500'000, 30, 4'000, 0.3, 1, 1, 4};
+      return {1'500'000, 30, 4'000, 0.3, 1, 3, 0.5, 4};
     case Effort::kStandard:
-      return {8'000'000, 150, 10'000, 0.2, 2, 1, 6};
+      return {8'000'000, 150, 10'000, 0.2, 2, 5, 0.5, 6};
     case Effort::kThorough:
-      return {60'000'000, 800, 40'000, 0.3, 4, 2, 8};
+      return {60'000'000, 800, 40'000, 0.3, 4, 3, 0.5, 8};
   }
   return {};
 }
@@ -64,14 +67,17 @@ bool Repairs(const Problem& problem, const SolveParams& params) {
   return problem.in_force.has_value() && params.max_moved_fraction < 1;
 }
 
-AnnealSchedule TableSchedule(const Problem& problem, const SolveParams& params, From from,
+AnnealSchedule TableSchedule(const Problem& problem, const SolveParams& params, int pass,
                              int64_t work) {
   const double tries = TriesOf(problem, work);
-  const AnnealSchedule& fresh = tries < kShortTries    ? kShortSchedule
-                                : tries < kManyTries   ? kScarceSchedule
-                                : from == From::kDraft ? kWarmSchedule
-                                                       : kFreshSchedule;
-  return Finish(problem, params, fresh, work);
+  AnnealSchedule schedule = kShortSchedule;
+  if (tries >= kManyTries) {
+    schedule = pass == 0 ? kFreshSchedule : kWarmSchedule;
+  } else if (tries >= kShortTries) {
+    schedule = pass == 0 ? kScarceSchedule : kScarceWarmSchedule;
+  }
+  schedule.hot = std::max(schedule.cold, schedule.hot / std::max(1, pass));
+  return Finish(problem, params, schedule, work);
 }
 
 AnnealSchedule CoverSchedule(const Problem& problem, const SolveParams& params, int64_t work) {
