@@ -32,7 +32,7 @@ void ReadSeconds(StrictMap& map, const char* key, double low, absl::Duration* ou
 }
 
 void ReadWindow(StrictMap map, WindowOptions* o) {
-  map.ReadInt("bucket_tokens", 1, kMaxInt64, &o->bucket_tokens);
+  map.ReadInt("bucket_tokens", 1, static_cast<int64_t>(kMaxBucketTokens), &o->bucket_tokens);
   map.ReadInt("bucket_steps", 1, kMaxInt64, &o->bucket_steps);
   map.ReadInt("buckets", 1, 1024, &o->buckets);
   map.ReadInt("max_domains", 1, 64, &o->max_domains);

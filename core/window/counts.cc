@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <type_traits>
 
 #include "absl/strings/str_format.h"
 
@@ -19,53 +20,43 @@ struct Row {
   uint32_t largest = 0;
 };
 
-// One dense layer. Plain loops over fixed-width integers: the compiler turns them into SIMD.
-template <typename T, Sign sign>
-[[gnu::always_inline]] inline Row DenseLoop(const char* bytes, int experts, uint32_t* cells) {
-  using Sum = std::conditional_t<sizeof(T) == 4, uint64_t, uint32_t>;  // 1024 x 65535 fits 32 bits
-  Sum sum = 0;
+// One dense layer. Plain loops over fixed-width integers: the compiler turns them into SIMD, the
+// better the narrower they are, so sums run in stretches that twice a count's width holds.
+template <typename T, Sign sign, typename Cell>
+[[gnu::always_inline]] inline Row AddDense(const char* bytes, int experts, Cell* cells) {
+  constexpr int kStretch = 256;  // counts: 256 x 255 fits 16 bits
+  using Sum = std::conditional_t<sizeof(T) == 1, uint16_t,
+                                 std::conditional_t<sizeof(T) == 2, uint32_t, uint64_t>>;
+  Row row;
   T largest = 0;
-  for (int e = 0; e < experts; ++e) {
-    T count;
-    std::memcpy(&count, bytes + size_t(e) * sizeof(T), sizeof(T));
-    cells[e] += sign == Sign::kAdd ? uint32_t{count} : -uint32_t{count};
-    sum += count;
-    largest = std::max(largest, count);
+  for (int from = 0; from < experts; from += kStretch) {
+    const int to = std::min(experts, from + kStretch);
+    Sum sum = 0;
+    for (int e = from; e < to; ++e) {
+      T count;
+      std::memcpy(&count, bytes + size_t(e) * sizeof(T), sizeof(T));
+      cells[e] = static_cast<Cell>(sign == Sign::kAdd ? cells[e] + count : cells[e] - count);
+      sum += count;
+      largest = std::max(largest, count);
+    }
+    row.sum += sum;
   }
-  return {sum, largest};
+  row.largest = largest;
+  return row;
 }
 
-#if defined(__x86_64__)
-// The same for the wider registers of most machines, which a build for all must not take for given.
-template <typename T, Sign sign>
-[[gnu::target("avx2")]] Row WideDenseLoop(const char* bytes, int experts, uint32_t* cells) {
-  return DenseLoop<T, sign>(bytes, experts, cells);
-}
-
-const bool kWide = __builtin_cpu_supports("avx2");
-#endif
-
-template <typename T, Sign sign>
-Row AddDense(const char* bytes, int experts, uint32_t* cells) {
-#if defined(__x86_64__)
-  if (kWide) {
-    return WideDenseLoop<T, sign>(bytes, experts, cells);
-  }
-#endif
-  return DenseLoop<T, sign>(bytes, experts, cells);
-}
-
-// One sparse layer: `bitmap` says which experts follow in `bytes`.
-template <typename T, Sign sign>
-Row AddSparse(const unsigned char* bitmap, const char* bytes, int experts, uint32_t* cells) {
+// One sparse layer: `bitmap` says which experts follow in `bytes`, which is moved behind them.
+template <typename T, Sign sign, typename Cell>
+[[gnu::always_inline]] inline Row AddSparse(const unsigned char* bitmap, const char** bytes,
+                                            int experts, Cell* cells) {
   Row row;
   for (int byte = 0; byte < (experts + 7) / 8; ++byte) {
     for (unsigned bits = bitmap[byte]; bits != 0; bits &= bits - 1) {
       T count;
-      std::memcpy(&count, bytes, sizeof(T));
-      bytes += sizeof(T);
-      cells[byte * 8 + std::countr_zero(bits)] +=
-          sign == Sign::kAdd ? uint32_t{count} : -uint32_t{count};
+      std::memcpy(&count, *bytes, sizeof(T));
+      *bytes += sizeof(T);
+      Cell& cell = cells[byte * 8 + std::countr_zero(bits)];
+      cell = static_cast<Cell>(sign == Sign::kAdd ? cell + count : cell - count);
       row.sum += count;
       row.largest = std::max<uint32_t>(row.largest, count);
     }
@@ -73,47 +64,70 @@ Row AddSparse(const unsigned char* bitmap, const char* bytes, int experts, uint3
   return row;
 }
 
-// Walks the layers of an encoding whose shape was checked.
-class LayerReader {
- public:
-  LayerReader(const EncodedCounts& counts, int experts)
-      : counts_(counts), experts_(experts), at_(counts.data.data()) {}
+bool Lawful(const ModelSpec& model, uint64_t tokens, const Row& row) {
+  return row.sum == tokens * model.top_k && row.largest <= tokens;
+}
 
-  template <Sign sign>
-  Row Add(uint32_t* cells) {
-    switch (counts_.width) {
-      case 1:
-        return AddAs<uint8_t, sign>(cells);
-      case 2:
-        return AddAs<uint16_t, sign>(cells);
-      default:
-        return AddAs<uint32_t, sign>(cells);
+// The layers 0 .. end - 1 of an encoding whose shape was checked. With `tokens` stops behind the
+// first that breaks a law; returns that layer, with *row, or `end`.
+template <typename T, Sign sign, typename Cell>
+[[gnu::always_inline]] inline int AddLayersAs(const ModelSpec& model, const EncodedCounts& counts,
+                                              std::optional<uint64_t> tokens, int end, Cell* cells,
+                                              Row* row) {
+  const char* at = counts.data.data();
+  for (int layer = 0; layer < end; ++layer) {
+    if (counts.sparse) {
+      const auto* bitmap = reinterpret_cast<const unsigned char*>(at);
+      at += (model.experts + 7) / 8;
+      *row = AddSparse<T, sign>(bitmap, &at, model.experts, cells);
+    } else {
+      *row = AddDense<T, sign>(at, model.experts, cells);
+      at += size_t(model.experts) * sizeof(T);
     }
+    if (tokens.has_value() && !Lawful(model, *tokens, *row)) {
+      return layer;
+    }
+    cells += model.experts;
   }
+  return end;
+}
 
- private:
-  template <typename T, Sign sign>
-  Row AddAs(uint32_t* cells) {
-    if (!counts_.sparse) {
-      const Row row = AddDense<T, sign>(at_, experts_, cells);
-      at_ += size_t(experts_) * sizeof(T);
-      return row;
-    }
-    const auto* bitmap = reinterpret_cast<const unsigned char*>(at_);
-    at_ += (experts_ + 7) / 8;
-    size_t set = 0;
-    for (int byte = 0; byte < (experts_ + 7) / 8; ++byte) {
-      set += std::popcount(bitmap[byte]);
-    }
-    const Row row = AddSparse<T, sign>(bitmap, at_, experts_, cells);
-    at_ += set * sizeof(T);
-    return row;
+template <Sign sign, typename Cell>
+[[gnu::always_inline]] inline int AddLayersHere(const ModelSpec& model, const EncodedCounts& counts,
+                                                std::optional<uint64_t> tokens, int end,
+                                                Cell* cells, Row* row) {
+  switch (counts.width) {
+    case 1:
+      return AddLayersAs<uint8_t, sign>(model, counts, tokens, end, cells, row);
+    case 2:
+      return AddLayersAs<uint16_t, sign>(model, counts, tokens, end, cells, row);
+    default:
+      return AddLayersAs<uint32_t, sign>(model, counts, tokens, end, cells, row);
   }
+}
 
-  const EncodedCounts& counts_;
-  int experts_;
-  const char* at_;
-};
+#if defined(__x86_64__)
+// The same for the wider registers of most machines, which a build for all must not take for given.
+template <Sign sign, typename Cell>
+[[gnu::target("avx2")]] int AddLayersWide(const ModelSpec& model, const EncodedCounts& counts,
+                                          std::optional<uint64_t> tokens, int end, Cell* cells,
+                                          Row* row) {
+  return AddLayersHere<sign>(model, counts, tokens, end, cells, row);
+}
+
+const bool kWide = __builtin_cpu_supports("avx2");
+#endif
+
+template <Sign sign, typename Cell>
+int AddLayers(const ModelSpec& model, const EncodedCounts& counts, std::optional<uint64_t> tokens,
+              int end, Cell* cells, Row* row) {
+#if defined(__x86_64__)
+  if (kWide) {
+    return AddLayersWide<sign>(model, counts, tokens, end, cells, row);
+  }
+#endif
+  return AddLayersHere<sign>(model, counts, tokens, end, cells, row);
+}
 
 std::optional<CountsFault> CheckSparseShape(const ModelSpec& model, const EncodedCounts& counts) {
   const size_t bitmap_bytes = (model.experts + 7) / 8;
@@ -176,10 +190,6 @@ std::optional<CountsFault> CheckTokens(uint64_t tokens) {
                                      tokens, kMaxBlockTokens)};
 }
 
-bool Lawful(const ModelSpec& model, uint64_t tokens, const Row& row) {
-  return row.sum == tokens * model.top_k && row.largest <= tokens;
-}
-
 CountsFault BrokenLaw(const ModelSpec& model, uint64_t tokens, const Row& row, int layer) {
   if (row.largest > tokens) {
     return {RejectReason::kCountAboveTokens, layer,
@@ -191,28 +201,35 @@ CountsFault BrokenLaw(const ModelSpec& model, uint64_t tokens, const Row& row, i
                           model.top_k, tokens * model.top_k)};
 }
 
-}  // namespace
-
-std::optional<CountsFault> AddChecked(const ModelSpec& model, const EncodedCounts& counts,
-                                      uint64_t tokens, uint32_t* cells) {
+template <typename Cell>
+std::optional<CountsFault> AddCheckedTo(const ModelSpec& model, const EncodedCounts& counts,
+                                        uint64_t tokens, Cell* cells) {
   if (auto fault = CheckTokens(tokens)) {
     return fault;
   }
   if (auto fault = CheckShape(model, counts)) {
     return fault;
   }
-  LayerReader reader(counts, model.experts);
-  for (int layer = 0; layer < model.moe_layers; ++layer) {
-    const Row row = reader.Add<Sign::kAdd>(cells + size_t(layer) * model.experts);
-    if (!Lawful(model, tokens, row)) {
-      LayerReader again(counts, model.experts);
-      for (int undo = 0; undo <= layer; ++undo) {
-        again.Add<Sign::kSubtract>(cells + size_t(undo) * model.experts);
-      }
-      return BrokenLaw(model, tokens, row, layer);
-    }
+  Row row;
+  const int layer = AddLayers<Sign::kAdd>(model, counts, tokens, model.moe_layers, cells, &row);
+  if (layer == model.moe_layers) {
+    return std::nullopt;
   }
-  return std::nullopt;
+  CountsFault fault = BrokenLaw(model, tokens, row, layer);
+  AddLayers<Sign::kSubtract>(model, counts, std::nullopt, layer + 1, cells, &row);
+  return fault;
+}
+
+}  // namespace
+
+std::optional<CountsFault> AddChecked(const ModelSpec& model, const EncodedCounts& counts,
+                                      uint64_t tokens, uint32_t* cells) {
+  return AddCheckedTo(model, counts, tokens, cells);
+}
+
+std::optional<CountsFault> AddChecked(const ModelSpec& model, const EncodedCounts& counts,
+                                      uint64_t tokens, uint16_t* cells) {
+  return AddCheckedTo(model, counts, tokens, cells);
 }
 
 std::optional<CountsFault> AddUnchecked(const ModelSpec& model, const EncodedCounts& counts,
@@ -220,10 +237,8 @@ std::optional<CountsFault> AddUnchecked(const ModelSpec& model, const EncodedCou
   if (auto fault = CheckShape(model, counts)) {
     return fault;
   }
-  LayerReader reader(counts, model.experts);
-  for (int layer = 0; layer < model.moe_layers; ++layer) {
-    reader.Add<Sign::kAdd>(cells + size_t(layer) * model.experts);
-  }
+  Row row;
+  AddLayers<Sign::kAdd>(model, counts, std::nullopt, model.moe_layers, cells, &row);
   return std::nullopt;
 }
 

@@ -26,6 +26,9 @@ inline constexpr uint64_t kMaxBlockTokens = uint64_t{1} << 31;
 // touch of every byte and cell; allocates only on a fault.
 std::optional<CountsFault> AddChecked(const ModelSpec& model, const EncodedCounts& counts,
                                       uint64_t tokens, uint32_t* cells);
+// The same modulo 2^16.
+std::optional<CountsFault> AddChecked(const ModelSpec& model, const EncodedCounts& counts,
+                                      uint64_t tokens, uint16_t* cells);
 
 // Adds whatever the counts say, modulo 2^32, and checks only their shape.
 std::optional<CountsFault> AddUnchecked(const ModelSpec& model, const EncodedCounts& counts,

@@ -41,10 +41,7 @@ Shares CountShares(const ModelSpec& model, const ReporterWindow& reporter,
     if (slot < 0) {
       continue;
     }
-    const ReporterWindow::Cells counts = reporter.Window(reporter.slots()[slot]);
-    for (size_t cell = 0; cell < cells.size(); ++cell) {
-      cells[cell] += counts[cell];
-    }
+    reporter.Window(reporter.slots()[slot]).AddTo(cells.data());
   }
   return ToShares(model, cells, TokensOf(reporter, domain));
 }

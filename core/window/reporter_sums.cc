@@ -11,9 +11,10 @@
 namespace advisor {
 namespace {
 
-void AddCells(const std::vector<uint32_t>& from, std::vector<uint32_t>* to) {
+template <typename Cell>
+void AddCells(const std::vector<uint32_t>& from, std::vector<Cell>* to) {
   for (size_t i = 0; i < from.size(); ++i) {
-    (*to)[i] += from[i];
+    (*to)[i] += static_cast<Cell>(from[i]);
   }
 }
 
@@ -37,15 +38,15 @@ void ReporterWindow::AddLumps(const std::vector<Lump>& lumps, uint64_t tokens, u
     for (const Lump& lump : lumps) {
       Slot& slot = slots_[lump.slot];
       const std::vector<uint32_t>& matrix = (*shared_.scratch)[lump.matrix];
+      const Spread spread(lump.tokens, pieces, piece, piece + 1);
+      MakeRoom(&slot, spread.tokens());
       if (pieces == 1) {
         AddCells(matrix, &slot.total);
-        slot.open_tokens += lump.tokens;
-        open_tokens_ += lump.tokens;
-        continue;
+      } else {
+        spread.AddTo(*shared_.model, matrix, &slot.total);
       }
-      const Spread spread(lump.tokens, pieces, piece, piece + 1);
-      spread.AddTo(*shared_.model, matrix, &slot.total);
       slot.open_tokens += spread.tokens();
+      slot.unsettled_tokens += spread.tokens();
       open_tokens_ += spread.tokens();
     }
     open_steps_ += steps * (piece + 1) / pieces - steps * piece / pieces;
@@ -60,9 +61,11 @@ void ReporterWindow::AddLumps(const std::vector<Lump>& lumps, uint64_t tokens, u
 void ReporterWindow::AddBeforeWindow(const Lump& lump, uint64_t pieces, uint64_t end) {
   Slot& slot = slots_[lump.slot];
   const Spread spread(lump.tokens, pieces, 0, end);
-  const auto add_to = [&](std::vector<uint32_t>* sum) {
+  const auto add_to = [&](auto* sum) {
     spread.AddTo(*shared_.model, (*shared_.scratch)[lump.matrix], sum);
   };
+  add_to(&slot.counted);
+  add_to(&slot.settled);
   add_to(&slot.total);
   add_to(&slot.before);
   for (size_t ring = 0; ring < slot.closed.size(); ++ring) {
@@ -111,11 +114,11 @@ bool ReporterWindow::SubtractSeen(Lump* sum) {
   const std::string& domain = domains_[slot.domain].name;
   std::vector<uint32_t>& cells = (*shared_.scratch)[sum->matrix];
   const uint64_t known = slot.seen_tokens + slot.open_tokens + slot.refused_tokens;
+  Settle(&slot);
   bool falls = sum->tokens < known;
   size_t at = 0;
   for (size_t i = 0; i < cells.size(); ++i) {
-    const uint32_t seen =
-        slot.total[i] - slot.based[i] + (slot.refused.empty() ? 0 : slot.refused[i]);
+    const uint32_t seen = slot.counted[i] + (slot.refused.empty() ? 0 : slot.refused[i]);
     if (cells[i] < seen && !falls) {
       falls = true;
       at = i;
@@ -152,9 +155,10 @@ bool ReporterWindow::SubtractSeen(Lump* sum) {
 void ReporterWindow::Align(const Lump& sum) {
   Slot& slot = slots_[sum.slot];
   const std::vector<uint32_t>& cells = (*shared_.scratch)[sum.matrix];
+  Settle(&slot);
   slot.refused.assign(cells.size(), 0);
   for (size_t i = 0; i < cells.size(); ++i) {
-    slot.refused[i] = cells[i] - (slot.total[i] - slot.based[i]);
+    slot.refused[i] = cells[i] - slot.counted[i];
   }
   const uint64_t booked = slot.seen_tokens + slot.open_tokens + slot.refused_tokens;
   const uint64_t lost = sum.tokens - std::min(sum.tokens, booked);

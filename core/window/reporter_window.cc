@@ -8,6 +8,9 @@
 namespace advisor {
 namespace {
 
+constexpr uint64_t kMostBetweenSums = (1 << 16) - 1;          // tokens: no cell counts more
+static_assert(2 * kMaxBucketTokens - 1 <= kMostBetweenSums);  // an open bucket and a frame
+
 bool ValidDomainName(const std::string& name) {
   return name.size() <= kLongestDomain && std::none_of(name.begin(), name.end(), [](char c) {
            const auto byte = static_cast<unsigned char>(c);
@@ -18,8 +21,10 @@ bool ValidDomainName(const std::string& name) {
 }  // namespace
 
 uint64_t ReporterWindow::SlotBytes(const ModelSpec& model, const WindowOptions& options) {
-  // Closed buckets, and the matrices total, before, based and refused.
-  return (uint64_t(options.buckets) + 4) * model.moe_layers * model.experts * sizeof(uint32_t);
+  // Closed buckets, total, before and settled; counted and refused.
+  const uint64_t cell_bytes =
+      (uint64_t(options.buckets) + 3) * sizeof(uint16_t) + 2 * sizeof(uint32_t);
+  return cell_bytes * model.moe_layers * model.experts;
 }
 
 uint64_t ReporterWindow::SampleBytes(const ModelSpec& model, uint32_t sample_tokens) {
@@ -119,7 +124,9 @@ void ReporterWindow::Rebase() {
       }
       Slot kept = std::move(slots_[slot]);
       kept.domain = static_cast<int>(domains.size());
-      kept.based = kept.total;
+      kept.settled = kept.total;
+      kept.counted.assign(cells(), 0);
+      kept.unsettled_tokens = 0;
       kept.refused.clear();
       kept.seen_tokens = kept.refused_tokens = kept.seen_visit_tokens = kept.seen_remote_visits = 0;
       kept.seen_baseline_visits = 0;
@@ -198,7 +205,8 @@ int ReporterWindow::AddSlot(int domain, Phase phase) {
   slot.phase = phase;
   slot.total.assign(cells(), 0);
   slot.before.assign(cells(), 0);
-  slot.based.assign(cells(), 0);
+  slot.settled.assign(cells(), 0);
+  slot.counted.assign(cells(), 0);
   slot.closed.resize(shared_.options->buckets);
   slot.closed_tokens.assign(shared_.options->buckets, 0);
   slots_.push_back(std::move(slot));
@@ -268,11 +276,13 @@ void ReporterWindow::AddDirect(absl::Span<const ReportBlock> blocks) {
     }
     const int index = FindSlot(block.domain, block.phase);
     Slot& slot = slots_[index];
+    MakeRoom(&slot, block.tokens);
     if (auto fault = AddChecked(*shared_.model, block.counts, block.tokens, slot.total.data())) {
       RefuseBlock(block, index, std::move(*fault));
       continue;
     }
     slot.open_tokens += block.tokens;
+    slot.unsettled_tokens += block.tokens;
     open_tokens_ += block.tokens;
     applied_.tokens += block.tokens;
     CountVisits(index, block.visit_tokens, block.remote_visits, block.baseline_remote_visits);
@@ -357,11 +367,44 @@ void ReporterWindow::CloseSlot(Slot* slot, size_t ring) {
   slot->closed_tokens[ring] = std::exchange(slot->open_tokens, 0);
 }
 
+void ReporterWindow::MakeRoom(Slot* slot, uint64_t tokens) {
+  if (slot->unsettled_tokens + tokens > kMostBetweenSums) {
+    Settle(slot);
+  }
+}
+
+void ReporterWindow::Settle(Slot* slot) {
+  for (size_t cell = 0; cell < slot->counted.size(); ++cell) {
+    slot->counted[cell] += static_cast<uint16_t>(slot->total[cell] - slot->settled[cell]);
+  }
+  slot->settled = slot->total;
+  slot->unsettled_tokens = 0;
+}
+
+ReporterWindow::Cells ReporterWindow::Window(const Slot& slot) const {
+  if (slot.window_tokens <= kMostBetweenSums) {
+    return {slot.before, SumBefore(slot, -1)};
+  }
+  Cells window(slot.before, slot.before);
+  for (int age = bucket_count() - 1; age >= 0; --age) {
+    if (BucketTokens(slot, age) > 0) {
+      window.Add(SumBefore(slot, age), slot.closed[Ring(age)]);
+    }
+  }
+  return window;
+}
+
+ReporterWindow::Cells ReporterWindow::Counted(const Slot& slot) const {
+  Cells counted(slot.counted);
+  counted.Add(slot.settled, slot.total);
+  return counted;
+}
+
 int ReporterWindow::bucket_count() const {
   return static_cast<int>(std::min<uint64_t>(next_bucket_, shared_.options->buckets));
 }
 
-const std::vector<uint32_t>& ReporterWindow::SumBefore(const Slot& slot, int age) const {
+const ReporterWindow::RunningSum& ReporterWindow::SumBefore(const Slot& slot, int age) const {
   for (int older = age + 1; older < bucket_count(); ++older) {
     if (BucketTokens(slot, older) > 0) {
       return slot.closed[Ring(older)];

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "core/model/ids.h"
 #include "core/model/model_spec.h"
@@ -62,10 +63,11 @@ struct Applied {
 // bucket being filled and what was seen in all.
 //
 // Kept are running sums, not buckets: counting touches one matrix, closing a bucket copies it, and
-// what lies between two sums is their difference, exact although they run modulo 2^32. Per domain,
-// phase, layer and expert: window = newest closed sum - before; open = total - newest closed sum; a
-// key frame brings key - (total - based) - refused. Everything is a function of the frames added,
-// in their order. Cells are laid out [layers, experts]. Not thread-safe.
+// what lies between two sums is their difference, exact although they run modulo 2^16 wherever
+// fewer than 2^16 tokens lie between them: so in every bucket. Per domain, phase, layer and expert:
+// open = total - newest closed sum; window = sum of the buckets' differences; a key frame brings
+// key - counted - (total - settled) - refused. Everything is a function of the frames added, in
+// their order. Cells are laid out [layers, experts]. Not thread-safe.
 class ReporterWindow {
  public:
   struct Shared {
@@ -76,6 +78,7 @@ class ReporterWindow {
     std::vector<std::vector<uint32_t>>* scratch = nullptr;  // matrices for lumps and key frames
     uint32_t sample_tokens = 0;                             // per domain of one reporter
   };
+  using RunningSum = std::vector<uint16_t>;  // of counts, per cell, modulo 2^16
   // One domain of this reporter.
   struct Domain {
     std::string name;
@@ -86,26 +89,52 @@ class ReporterWindow {
   struct Slot {
     int domain = 0;
     Phase phase = Phase::kDecode;
-    std::vector<uint32_t> total, before, based;  // up to now, to the window's begin, to Rebase()
-    std::vector<uint32_t> refused;               // lawless counts since Rebase(); empty: none
-    std::vector<std::vector<uint32_t>> closed;   // ring: up to the end of each bucket
-    std::vector<uint64_t> closed_tokens;         // 0: nothing in that bucket, its sum is stale
+    std::vector<RunningSum> closed;       // ring: up to the end of each bucket
+    std::vector<uint64_t> closed_tokens;  // 0: nothing in that bucket, its sum is stale
+    RunningSum total, before, settled;  // up to now, to the window's begin, to where `counted` ends
+    std::vector<uint32_t> counted;      // from Rebase() to `settled`
+    std::vector<uint32_t> refused;      // lawless counts since Rebase(); empty: none
+    uint64_t unsettled_tokens = 0;      // between `settled` and `total`; fewer than 2^16
     uint64_t window_tokens = 0, open_tokens = 0, seen_tokens = 0, refused_tokens = 0;
     uint64_t seen_visit_tokens = 0, seen_remote_visits = 0;
     double seen_baseline_visits = 0;
     bool unreadable =
         false;  // a block without readable counts came: the next key frame only aligns
   };
-  // Counts between two running sums; valid until the window changes.
+  // Counts that lie between running sums, and settled ones; valid until the window changes.
   class Cells {
    public:
-    Cells(const std::vector<uint32_t>& from, const std::vector<uint32_t>& to)
-        : from_(from), to_(to) {}
-    uint32_t operator[](size_t cell) const { return to_[cell] - from_[cell]; }
-    size_t size() const { return to_.size(); }
+    // Tokens between the two: fewer than 2^16.
+    Cells(const RunningSum& from, const RunningSum& to) { Add(from, to); }
+    explicit Cells(const std::vector<uint32_t>& settled) : settled_(settled) {}
+    void Add(const RunningSum& from, const RunningSum& to) { stretches_.push_back({from, to}); }
+
+    size_t size() const { return settled_.empty() ? stretches_[0].to.size() : settled_.size(); }
+    // Bytes of the sums they follow from.
+    uint64_t bytes() const {
+      return size() *
+             (2 * stretches_.size() * sizeof(uint16_t) + (settled_.empty() ? 0 : sizeof(uint32_t)));
+    }
+    // Adds them to out[0 .. size() - 1].
+    template <typename Sum>
+    void AddTo(Sum* out) const {
+      for (size_t cell = 0; cell < settled_.size(); ++cell) {
+        out[cell] += settled_[cell];
+      }
+      for (const Stretch& stretch : stretches_) {
+        const uint16_t *from = stretch.from.data(), *to = stretch.to.data();
+        for (size_t cell = 0; cell < stretch.to.size(); ++cell) {
+          out[cell] += static_cast<uint16_t>(to[cell] - from[cell]);
+        }
+      }
+    }
 
    private:
-    absl::Span<const uint32_t> from_, to_;
+    struct Stretch {
+      absl::Span<const uint16_t> from, to;
+    };
+    absl::InlinedVector<Stretch, 8> stretches_;
+    absl::Span<const uint32_t> settled_;
   };
 
   // Bytes reserved for one slot, and for one domain's sample.
@@ -150,9 +179,9 @@ class ReporterWindow {
     return {SumBefore(slot, age), slot.closed[Ring(age)]};
   }
   // Of all closed buckets in the window; of the open one; of all since Rebase().
-  Cells Window(const Slot& slot) const { return {slot.before, SumBefore(slot, -1)}; }
+  Cells Window(const Slot& slot) const;
   Cells Open(const Slot& slot) const { return {SumBefore(slot, -1), slot.total}; }
-  Cells Counted(const Slot& slot) const { return {slot.based, slot.total}; }
+  Cells Counted(const Slot& slot) const;
 
  private:
   // Counts of one slot that wait to be spread over buckets; cells in (*shared_.scratch)[matrix].
@@ -166,7 +195,7 @@ class ReporterWindow {
 
   size_t Ring(int age) const { return (next_bucket_ - 1 - age) % shared_.options->buckets; }
   // The sum up to the begin of the bucket of that age, -1 being the open one.
-  const std::vector<uint32_t>& SumBefore(const Slot& slot, int age) const;
+  const RunningSum& SumBefore(const Slot& slot, int age) const;
   size_t cells() const { return size_t(shared_.model->moe_layers) * shared_.model->experts; }
   void Begin();
   int FindDomain(const std::string& name);
@@ -189,6 +218,9 @@ class ReporterWindow {
   void Close();
   void AddBeforeWindow(const Lump& lump, uint64_t pieces, uint64_t end);
   void CloseSlot(Slot* slot, size_t ring);
+  // Before so many tokens, no more than a bucket's, are added to `total`.
+  static void MakeRoom(Slot* slot, uint64_t tokens);
+  static void Settle(Slot* slot);
 
   Shared shared_;
   NodeId node_;

@@ -179,9 +179,7 @@ void AddBuckets(const ReporterWindow& reporter, const ReporterWindow::Slot& slot
     }
     const ReporterWindow::Cells bucket = reporter.Bucket(slot, age);
     sums->counts.resize(bucket.size(), 0);
-    for (size_t cell = 0; cell < bucket.size(); ++cell) {
-      sums->counts[cell] += bucket[cell];
-    }
+    bucket.AddTo(sums->counts.data());
     sums->tokens += static_cast<int>(tokens);
   }
 }

@@ -24,9 +24,10 @@ class Spread {
   // Tokens of these pieces.
   uint64_t tokens() const { return TokensBelow(all_); }
 
-  // Adds these pieces' share of `lump` [layers, experts] to `cells`.
+  // Adds these pieces' share of `lump` [layers, experts] to `cells`, modulo what a cell holds.
+  template <typename Cell>
   void AddTo(const ModelSpec& model, const std::vector<uint32_t>& lump,
-             std::vector<uint32_t>* cells) const {
+             std::vector<Cell>* cells) const {
     for (int layer = 0; layer < model.moe_layers; ++layer) {
       uint64_t choice = 0;
       uint64_t before = 0;
@@ -34,7 +35,7 @@ class Spread {
         const size_t cell = size_t(layer) * model.experts + e;
         choice += lump[cell];
         const uint64_t share = ChoicesBelow(choice);
-        (*cells)[cell] += static_cast<uint32_t>(share - before);
+        (*cells)[cell] += static_cast<Cell>(share - before);
         before = share;
       }
     }

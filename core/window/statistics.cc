@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <limits>
+#include <utility>
 
 namespace advisor {
 namespace {
@@ -73,6 +74,27 @@ double Correlation(const uint32_t* x, const uint32_t* y, int n) {
   return xx == 0 || yy == 0 ? 0 : xy / std::sqrt(xx * yy);
 }
 
+// Returns the bytes of sums that were read.
+uint64_t AddReporter(const std::string& id, const ReporterWindow& reporter, const LeftOut& left_out,
+                     std::map<std::string, DomainCounts>* domains) {
+  uint64_t bytes = 0;
+  for (const ReporterWindow::Slot& slot : reporter.slots()) {
+    const std::string& name = reporter.domains()[slot.domain].name;
+    if (slot.window_tokens == 0 || left_out.contains({id, name})) {
+      continue;
+    }
+    DomainCounts& domain = (*domains)[name];
+    domain.domain = name;
+    const int phase = static_cast<int>(slot.phase);
+    domain.tokens[phase] += slot.window_tokens;
+    const ReporterWindow::Cells counts = reporter.Window(slot);
+    domain.counts[phase].resize(counts.size(), 0);
+    counts.AddTo(domain.counts[phase].data());
+    bytes += counts.bytes();
+  }
+  return bytes;
+}
+
 }  // namespace
 
 uint64_t DomainCounts::TokensOf(PhaseFilter filter) const {
@@ -83,30 +105,30 @@ uint64_t DomainCounts::TokensOf(PhaseFilter filter) const {
   return sum;
 }
 
-std::vector<DomainCounts> CountsByDomain(const TrafficWindow& window, const LeftOut& left_out) {
-  std::map<std::string, DomainCounts> domains;
-  for (const auto& [id, reporter] : window.reporters()) {
-    for (const ReporterWindow::Slot& slot : reporter->slots()) {
-      const std::string& name = reporter->domains()[slot.domain].name;
-      if (slot.window_tokens == 0 || left_out.contains({id, name})) {
-        continue;
-      }
-      DomainCounts& domain = domains[name];
-      domain.domain = name;
-      const int phase = static_cast<int>(slot.phase);
-      domain.tokens[phase] += slot.window_tokens;
-      const ReporterWindow::Cells counts = reporter->Window(slot);
-      domain.counts[phase].resize(counts.size(), 0);
-      for (size_t cell = 0; cell < counts.size(); ++cell) {
-        domain.counts[phase][cell] += counts[cell];
-      }
-    }
+bool CountsScan::Continue(const TrafficWindow& window, const LeftOut& left_out, uint64_t bytes) {
+  uint64_t read = 0;
+  auto at = window.reporters().upper_bound(last_);
+  for (; at != window.reporters().end() && read < bytes; ++at) {
+    read += AddReporter(at->first, *at->second, left_out, &domains_);
+    last_ = at->first;
   }
+  return at == window.reporters().end();
+}
+
+std::vector<DomainCounts> CountsScan::Take() {
+  last_.clear();
   std::vector<DomainCounts> sorted;
-  for (auto& [name, domain] : domains) {
+  for (auto& [name, domain] : domains_) {
     sorted.push_back(std::move(domain));
   }
+  domains_.clear();
   return sorted;
+}
+
+std::vector<DomainCounts> CountsByDomain(const TrafficWindow& window, const LeftOut& left_out) {
+  CountsScan scan;
+  scan.Continue(window, left_out, std::numeric_limits<uint64_t>::max());
+  return scan.Take();
 }
 
 double Drift(const ModelSpec& model, const std::vector<DomainCounts>& solved_for,

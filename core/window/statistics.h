@@ -2,6 +2,7 @@
 #define ADVISOR_CORE_WINDOW_STATISTICS_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,21 @@ struct DomainCounts {
 
 // All domains with tokens in the window, sorted by name.
 std::vector<DomainCounts> CountsByDomain(const TrafficWindow& window, const LeftOut& left_out = {});
+
+// CountsByDomain() in pieces, of a window too large to be summed at a stretch. It may change
+// between them: each reporter is counted as it is when its turn comes. Not thread-safe.
+class CountsScan {
+ public:
+  // Adds whole reporters, by name, until at least so many bytes of sums were read; true: there are
+  // no more.
+  bool Continue(const TrafficWindow& window, const LeftOut& left_out, uint64_t bytes);
+  // What was added; another scan begins.
+  std::vector<DomainCounts> Take();
+
+ private:
+  std::map<std::string, DomainCounts> domains_;
+  std::string last_;  // reporter; empty: none was added
+};
 
 // How far counts have moved: 1 - cosine of the two per layer, mean over layers; 0 .. 1. A domain's
 // counts are a part of the vector of their own, so both a shift of the mix and a shift inside a

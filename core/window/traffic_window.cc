@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
+#include "core/base/check.h"
 
 namespace advisor {
 namespace {
@@ -21,7 +22,9 @@ TrafficWindow::TrafficWindow(const ModelSpec& model, const WindowOptions& option
       options_(options),
       sample_tokens_(SampleTokensPerReporter(options, nodes)),
       domains_(options.max_domains),
-      budget_{options.max_bytes, 0} {}
+      budget_{options.max_bytes, 0} {
+  ADVISOR_CHECK(options.bucket_tokens <= kMaxBucketTokens);
+}
 
 absl::StatusOr<ReporterWindow*> TrafficWindow::Open(const std::string& reporter_id, NodeId node) {
   const auto known = reporters_.find(reporter_id);

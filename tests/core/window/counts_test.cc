@@ -36,6 +36,19 @@ TEST_P(CountsTest, AddsWhatWasEncoded) {
   }
 }
 
+TEST_P(CountsTest, NarrowCellsGoRound) {
+  const Sums sums = RandomSums(model_, 200, &rng_);
+  std::vector<uint16_t> cells(sums.cells.size(), 65'500);
+  const EncodedCounts counts = Encode(sums.cells, model_.experts, width(), sparse());
+  ASSERT_FALSE(AddChecked(model_, counts, 200, cells.data()).has_value());
+  const std::vector<uint16_t> before = cells;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    ASSERT_EQ(cells[i], static_cast<uint16_t>(sums.cells[i] + 65'500));
+  }
+  ASSERT_TRUE(AddChecked(model_, counts, 201, cells.data()).has_value());
+  EXPECT_EQ(cells, before);
+}
+
 TEST_P(CountsTest, FaultLeavesCellsAsTheyWere) {
   for (int layer = 0; layer < model_.moe_layers; ++layer) {
     Sums sums = RandomSums(model_, 20, &rng_);
@@ -64,6 +77,17 @@ TEST_P(CountsTest, CountAboveTokens) {
   EXPECT_EQ(fault->reason, RejectReason::kCountAboveTokens);
   EXPECT_EQ(fault->layer, 2);
   EXPECT_THAT(fault->message, HasSubstr("counted 11 times, the block has 10"));
+}
+
+// The largest counts of each width, over more experts than a row's sum is stretched over.
+TEST_P(CountsTest, RowsOfTheLargestCountsAreSummed) {
+  const uint32_t largest = width() == 1 ? 0xff : width() == 2 ? 0xffff : 0x7fffffff;
+  const ModelSpec model = testing::SmallModel(1, 700, 700);
+  const std::vector<uint32_t> counts(700, largest);
+  std::vector<uint32_t> cells(700, 0);
+  EXPECT_FALSE(
+      AddChecked(model, Encode(counts, 700, width(), sparse()), largest, cells.data()).has_value());
+  EXPECT_EQ(cells, counts);
 }
 
 TEST_P(CountsTest, EveryWrongLengthIsAShapeFault) {

@@ -44,10 +44,8 @@ class ReporterWindowTest : public ::testing::Test {
     return sums;
   }
   static std::vector<uint32_t> Listed(const ReporterWindow::Cells& cells) {
-    std::vector<uint32_t> list(cells.size());
-    for (size_t i = 0; i < list.size(); ++i) {
-      list[i] = cells[i];
-    }
+    std::vector<uint32_t> list(cells.size(), 0);
+    cells.AddTo(list.data());
     return list;
   }
   std::vector<uint32_t> OpenOfTheFirst() { return Listed(window().Open(window().slots()[0])); }
@@ -116,6 +114,31 @@ TEST_F(ReporterWindowTest, KeyFramesBringWhatWasMissedOnce) {
     steps_counted = steps_sent;
     ASSERT_EQ(Windowed(), slow.Window()) << "frame " << i;
   }
+}
+
+// Running sums go round at 2^16 many times over, with the largest buckets and frames there may be.
+TEST_F(ReporterWindowTest, NothingIsLostWhereSumsGoRound) {
+  model_ = testing::SmallModel(1, 3, 2);
+  options_.bucket_tokens = kMaxBucketTokens;
+  SlowWindow slow(model_, options_);
+  const std::pair<std::string, int> key{"d", 1};
+  Sums sent;
+  uint64_t steps = 0;
+  for (int i = 0; i < 60; ++i) {
+    const uint64_t most = i % 10 == 7 ? 5 * kMaxBucketTokens : kMaxBucketTokens;
+    const Sums frame = RandomSums(model_, rng_.Below(static_cast<uint32_t>(most)), &rng_);
+    sent.Add(frame);
+    ++steps;
+    if (i % 4 == 3) {
+      window().AddCumulative(Blocks({{key, sent}}), steps, {});
+    } else {
+      window().Add(Blocks({{key, frame}}), 1, {});
+    }
+    slow.Add({{key, frame}}, 1);
+    ASSERT_EQ(Windowed(), slow.Window()) << "frame " << i;
+    ASSERT_EQ(Listed(window().Counted(window().slots()[0])), sent.cells) << "frame " << i;
+  }
+  EXPECT_GT(sent.cells[0], 10u << 16);
 }
 
 TEST_F(ReporterWindowTest, ARefusedBlockIsNotSmuggledBackByAKeyFrame) {

@@ -95,6 +95,28 @@ TEST_F(SnapshotTest, AnyInterleavingGivesTheSameBits) {
   }
 }
 
+TEST_F(SnapshotTest, CountsInPiecesAreThoseAtAStretch) {
+  Rng rng(1);
+  const auto window = Play(Frames(30), &rng);
+  const LeftOut left_out = {{"agent-1", "d0"}};
+  const std::vector<DomainCounts> want = CountsByDomain(*window, left_out);
+  CountsScan scan;
+  for (int again = 0; again < 2; ++again) {
+    EXPECT_FALSE(scan.Continue(*window, left_out, 1));  // one reporter at a time
+    EXPECT_FALSE(scan.Continue(*window, left_out, 1));
+    EXPECT_TRUE(scan.Continue(*window, left_out, 1));
+    const std::vector<DomainCounts> got = scan.Take();
+    ASSERT_EQ(got.size(), want.size());
+    for (size_t d = 0; d < want.size(); ++d) {
+      EXPECT_EQ(got[d].domain, want[d].domain);
+      for (int phase = 0; phase < kPhases; ++phase) {
+        EXPECT_EQ(got[d].tokens[phase], want[d].tokens[phase]);
+        EXPECT_EQ(got[d].counts[phase], want[d].counts[phase]);
+      }
+    }
+  }
+}
+
 TEST_F(SnapshotTest, RequestsAreValidWholeAndStandForTheWindow) {
   Rng rng(1);
   const auto window = Play(Frames(30), &rng);
