@@ -72,17 +72,24 @@ void Planner::UpdateCoverage(absl::Time now) {
 }
 
 void Planner::UpdateStatistics(absl::Time now) {
-  const absl::Duration pause = std::max(
-      kStatisticsInterval,
-      absl::Seconds(static_cast<double>(ingest_.window().bytes()) / kStatisticsBytesPerSecond));
-  if (ingest_.tokens_closed() == tokens_at_statistics_ || now - statistics_at_ < pause) {
+  if (!scan_.has_value()) {
+    const absl::Duration pause = std::max(
+        kStatisticsInterval,
+        absl::Seconds(static_cast<double>(ingest_.window().bytes()) / kStatisticsBytesPerSecond));
+    if (ingest_.tokens_closed() == tokens_at_statistics_ || now - statistics_at_ < pause) {
+      return;
+    }
+    tokens_at_statistics_ = ingest_.tokens_closed();
+    statistics_at_ = now;
+    scan_.emplace();
+  }
+  if (!scan_->Continue(ingest_.window(), left_out_, kStatisticsBytesPerTick)) {
     return;
   }
-  tokens_at_statistics_ = ingest_.tokens_closed();
-  statistics_at_ = now;
-  counts_ = CountsByDomain(ingest_.window(), left_out_);
+  counts_ = scan_->Take();
+  scan_.reset();
   drift_ = Drift(deployment_.model, solved_for_, counts_, deployment_.phase);
-  drift_history_.Add(drift_, ingest_.tokens_closed(), options_.policy);
+  drift_history_.Add(drift_, tokens_at_statistics_, options_.policy);
 }
 
 bool Planner::AdviceOnly() const { return coverage_ < options_.policy.min_coverage; }
@@ -142,6 +149,7 @@ void Planner::Start(Verdict due, bool advice, bool forced, std::optional<Command
   Snapshot snapshot = TakeSnapshot(ingest_.window(), options_.policy.holdout_share, left_out_);
   counts_ = CountsByDomain(ingest_.window(), left_out_);
   solved_for_ = counts_;
+  scan_.reset();  // it left out others
   drift_ = 0;
   drift_history_.Solved();
   last_solve_ = turn.now;

@@ -40,9 +40,11 @@ class Planner {
   void FillStatus(DeploymentStatus* status) const;
 
  private:
-  // Statistics touch every cell of the window: at most so often, and rarer for large windows.
+  // Statistics touch every cell of the window: at most so often, rarer for large windows, and so
+  // much in a tick, or frames would wait for it.
   static constexpr absl::Duration kStatisticsInterval = absl::Milliseconds(500);
   static constexpr double kStatisticsBytesPerSecond = 150e6;
+  static constexpr uint64_t kStatisticsBytesPerTick = 16u << 20;
 
   struct Solve {
     SolveTicket ticket;
@@ -89,6 +91,7 @@ class Planner {
   LeftOut left_out_;               // what they are left out of
   double drift_ = 0;
   DriftHistory drift_history_;
+  std::optional<CountsScan> scan_;  // under way
   uint64_t tokens_at_statistics_ = 0;
   absl::Time statistics_at_ = absl::InfinitePast();
   absl::Time coverage_low_since_ = absl::InfiniteFuture();
