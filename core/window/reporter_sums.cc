@@ -1,5 +1,5 @@
 // What of a ReporterWindow is summed before it is counted: frames larger than a bucket and key
-// frames.
+// frames; and what lies between running sums.
 
 #include <algorithm>
 #include <utility>
@@ -11,6 +11,9 @@
 namespace advisor {
 namespace {
 
+constexpr uint64_t kMostBetweenSums = (1 << 16) - 1;          // tokens: no cell counts more
+static_assert(2 * kMaxBucketTokens - 1 <= kMostBetweenSums);  // an open bucket and a frame
+
 template <typename Cell>
 void AddCells(const std::vector<uint32_t>& from, std::vector<Cell>* to) {
   for (size_t i = 0; i < from.size(); ++i) {
@@ -19,6 +22,39 @@ void AddCells(const std::vector<uint32_t>& from, std::vector<Cell>* to) {
 }
 
 }  // namespace
+
+void ReporterWindow::MakeRoom(Slot* slot, uint64_t tokens) {
+  if (slot->unsettled_tokens + tokens > kMostBetweenSums) {
+    Settle(slot);
+  }
+}
+
+void ReporterWindow::Settle(Slot* slot) {
+  for (size_t cell = 0; cell < slot->counted.size(); ++cell) {
+    slot->counted[cell] += static_cast<uint16_t>(slot->total[cell] - slot->settled[cell]);
+  }
+  slot->settled = slot->total;
+  slot->unsettled_tokens = 0;
+}
+
+ReporterWindow::Cells ReporterWindow::Window(const Slot& slot) const {
+  if (slot.window_tokens <= kMostBetweenSums) {
+    return {slot.before, SumBefore(slot, -1)};
+  }
+  Cells window(slot.before, slot.before);
+  for (int age = bucket_count() - 1; age >= 0; --age) {
+    if (BucketTokens(slot, age) > 0) {
+      window.Add(SumBefore(slot, age), slot.closed[Ring(age)]);
+    }
+  }
+  return window;
+}
+
+ReporterWindow::Cells ReporterWindow::Counted(const Slot& slot) const {
+  Cells counted(slot.counted);
+  counted.Add(slot.settled, slot.total);
+  return counted;
+}
 
 // Fills as many buckets, evenly, as the tokens are worth. Pieces that would leave the window at
 // once are only noted as seen.

@@ -367,39 +367,6 @@ void ReporterWindow::CloseSlot(Slot* slot, size_t ring) {
   slot->closed_tokens[ring] = std::exchange(slot->open_tokens, 0);
 }
 
-void ReporterWindow::MakeRoom(Slot* slot, uint64_t tokens) {
-  if (slot->unsettled_tokens + tokens > kMostBetweenSums) {
-    Settle(slot);
-  }
-}
-
-void ReporterWindow::Settle(Slot* slot) {
-  for (size_t cell = 0; cell < slot->counted.size(); ++cell) {
-    slot->counted[cell] += static_cast<uint16_t>(slot->total[cell] - slot->settled[cell]);
-  }
-  slot->settled = slot->total;
-  slot->unsettled_tokens = 0;
-}
-
-ReporterWindow::Cells ReporterWindow::Window(const Slot& slot) const {
-  if (slot.window_tokens <= kMostBetweenSums) {
-    return {slot.before, SumBefore(slot, -1)};
-  }
-  Cells window(slot.before, slot.before);
-  for (int age = bucket_count() - 1; age >= 0; --age) {
-    if (BucketTokens(slot, age) > 0) {
-      window.Add(SumBefore(slot, age), slot.closed[Ring(age)]);
-    }
-  }
-  return window;
-}
-
-ReporterWindow::Cells ReporterWindow::Counted(const Slot& slot) const {
-  Cells counted(slot.counted);
-  counted.Add(slot.settled, slot.total);
-  return counted;
-}
-
 int ReporterWindow::bucket_count() const {
   return static_cast<int>(std::min<uint64_t>(next_bucket_, shared_.options->buckets));
 }
