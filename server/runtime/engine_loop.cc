@@ -64,11 +64,36 @@ void EngineLoop::Start() {
 }
 
 bool EngineLoop::Post(Event event) {
-  if (std::holds_alternative<event::ReporterFrame>(event) && StepAtOnce(event)) {
-    return true;
+  if (std::holds_alternative<event::ReporterFrame>(event)) {
+    return PostFrame(std::move(event));
   }
   const Admission admission = AdmissionOf(event);
   return mailbox_.Push(admission.lane, admission.bytes, std::move(event));
+}
+
+// Wakes nobody, for whoever has the engine looks into the mailbox once more behind it.
+bool EngineLoop::PostFrame(Event event) {
+  if (!StepAtOnce(event)) {
+    const Admission admission = AdmissionOf(event);
+    if (!mailbox_.Push(admission.lane, admission.bytes, std::move(event), !running_)) {
+      return false;
+    }
+  }
+  std::vector<Task> tasks;
+  for (int round = 0; running_ && mailbox_.HasWaiting(); ++round) {
+    if (round == kMostRounds) {
+      mailbox_.Wake();
+      break;
+    }
+    std::unique_lock<std::mutex> lock(engine_, std::defer_lock);
+    if (loop_waits_ || !lock.try_lock()) {
+      break;
+    }
+    if (mailbox_.Take(&tasks)) {
+      WorkOff(&tasks, clock_.Now());
+    }
+  }
+  return true;
 }
 
 bool EngineLoop::Ask(Query query) { return mailbox_.Push(Lane::kControl, 0, std::move(query)); }
@@ -98,15 +123,12 @@ void EngineLoop::Stop() {
 
 // What waits came before: with the engine in hand and an empty mailbox, nothing is overtaken.
 bool EngineLoop::StepAtOnce(Event& event) {
-  if (loop_waits_ || !engine_free_.try_acquire()) {
+  std::unique_lock<std::mutex> lock(engine_, std::defer_lock);
+  if (!running_ || loop_waits_ || !lock.try_lock() || !mailbox_.IsIdle()) {
     return false;
   }
-  const bool first = mailbox_.IsIdle();
-  if (first) {
-    Step(std::move(event), clock_.Now());
-  }
-  engine_free_.release();
-  return first;
+  Step(std::move(event), clock_.Now());
+  return true;
 }
 
 void EngineLoop::Step(Event event, absl::Time now) {
@@ -115,35 +137,41 @@ void EngineLoop::Step(Event event, absl::Time now) {
   }
 }
 
+void EngineLoop::WorkOff(std::vector<Task>* tasks, absl::Time now) {
+  std::shared_ptr<const EngineStatus> status;  // shared by the queries between two events
+  for (Task& task : *tasks) {
+    if (auto* event = std::get_if<Event>(&task)) {
+      status.reset();
+      Step(std::move(*event), now);
+    } else {
+      if (status == nullptr) {
+        status = std::make_shared<const EngineStatus>(machine_.status());
+      }
+      std::get<Query>(task)(status);
+    }
+  }
+}
+
 void EngineLoop::Run() {
   const auto tick = absl::ToChronoNanoseconds(options_.tick);
   auto next_tick = std::chrono::steady_clock::now() + tick;
   std::vector<Task> tasks;
+  std::unique_lock<std::mutex> lock(engine_);
+  running_ = true;
   while (mailbox_.Take(&tasks)) {
     // One time for all that was taken out of the mailbox at once, and for the tick after it: what
     // came later is not known yet, and must not be judged as if it had not come.
     const absl::Time now = clock_.Now();
-    std::shared_ptr<const EngineStatus> status;  // shared by the queries between two events
-    for (Task& task : tasks) {
-      if (auto* event = std::get_if<Event>(&task)) {
-        status.reset();
-        Step(std::move(*event), now);
-      } else {
-        if (status == nullptr) {
-          status = std::make_shared<const EngineStatus>(machine_.status());
-        }
-        std::get<Query>(task)(status);
-      }
-    }
+    WorkOff(&tasks, now);
     if (std::chrono::steady_clock::now() >= next_tick) {
       Step(event::Tick{}, now);
       on_tick_(now);
       next_tick = std::chrono::steady_clock::now() + tick;
     }
-    engine_free_.release();
+    lock.unlock();
     mailbox_.Wait(next_tick);
     loop_waits_ = true;
-    engine_free_.acquire();
+    lock.lock();
     loop_waits_ = false;
   }
 }

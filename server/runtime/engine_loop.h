@@ -6,9 +6,10 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <semaphore>
+#include <mutex>
 #include <thread>
 #include <variant>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -35,8 +36,10 @@ struct EngineLoopOptions {
 };
 
 // Owns the engine: takes events in order, carries out their effects, ticks. One at a time has the
-// engine: the loop's thread, or one that posts a frame while nothing waits and steps it there, with
-// the frame still in its caches.
+// engine: the loop's thread, or one that posts a frame. Such a one steps its frame there and then
+// while nothing waits, with the frame still in its caches; else it leaves it in the mailbox, and
+// whoever has the engine works that off as well: to wake the loop's thread takes longer than a
+// frame.
 class EngineLoop {
  public:
   // `carry_out` runs where the engine steps, `on_tick` on the loop's thread; both must not block.
@@ -60,10 +63,16 @@ class EngineLoop {
   std::array<uint64_t, kLanes> refused() const { return mailbox_.refused(); }
 
  private:
+  // How often one that posts a frame works off what others posted meanwhile, before it wakes the
+  // loop's thread for the rest.
+  static constexpr int kMostRounds = 4;
+
   using Task = std::variant<Event, Query>;
   void Run();
+  bool PostFrame(Event event);
   bool StepAtOnce(Event& event);
   void Step(Event event, absl::Time now);
+  void WorkOff(std::vector<Task>* tasks, absl::Time now);
 
   Machine machine_;
   const Clock& clock_;
@@ -71,8 +80,9 @@ class EngineLoop {
   const std::function<void(absl::Time)> on_tick_;
   const EngineLoopOptions options_;
   Mailbox<Task> mailbox_;
-  std::binary_semaphore engine_free_{0};  // taken by whoever steps; for good before and after Run()
-  std::atomic<bool> loop_waits_{false};   // for the engine: others stand back
+  std::mutex engine_;                    // held by whoever steps
+  std::atomic<bool> running_{false};     // Run() has begun
+  std::atomic<bool> loop_waits_{false};  // for the engine: others stand back
   std::thread thread_;
 };
 

@@ -35,8 +35,8 @@ class Mailbox {
   explicit Mailbox(MailboxLimits limits) : limits_(limits) {}
 
   // False, and counted: the lane is full. False after Close() too, except in kInternal before the
-  // last Take().
-  bool Push(Lane lane, size_t bytes, T item) {
+  // last Take(). `wake`: whoever waits is woken.
+  bool Push(Lane lane, size_t bytes, T item, bool wake = true) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       if (finished_ || (lane != Lane::kInternal && (closed_ || IsFull(lane)))) {
@@ -47,9 +47,13 @@ class Mailbox {
       ++count_[static_cast<int>(lane)];
       bytes_ += bytes;
     }
-    wake_.notify_one();
+    if (wake) {
+      wake_.notify_one();
+    }
     return true;
   }
+
+  void Wake() { wake_.notify_one(); }
 
   // Waits until something can be taken, or `deadline`.
   void Wait(std::chrono::steady_clock::time_point deadline) {
@@ -75,6 +79,12 @@ class Mailbox {
   bool IsIdle() const {
     std::lock_guard<std::mutex> lock(mutex_);
     return !closed_ && waiting_.empty();
+  }
+
+  // Open, and something waits.
+  bool HasWaiting() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return !closed_ && !waiting_.empty();
   }
 
   // What is in is still delivered.

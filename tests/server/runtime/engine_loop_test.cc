@@ -97,6 +97,34 @@ TEST(EngineLoopTest, StepsAFrameWhereItIsPostedWhenNothingWaits) {
   EXPECT_TRUE(here);
 }
 
+TEST(EngineLoopTest, AFrameThatFindsTheEngineTakenWaitsForNoTick) {
+  testing::FakeClock clock;
+  std::promise<void> began, go, second;
+  EngineLoopOptions options;
+  options.tick = absl::Hours(1);
+  EngineLoop loop(
+      {[&](Event event, absl::Time) {
+         const auto* frame = std::get_if<event::ReporterFrame>(&event);
+         if (frame != nullptr && frame->frame.seq_last == 1) {
+           began.set_value();
+           go.get_future().wait();
+         } else if (frame != nullptr) {
+           second.set_value();
+         }
+         return Effects();
+       },
+       [] { return EngineStatus(); }},
+      clock, [](Effect) {}, [](absl::Time) {}, options);
+  loop.Start();
+  std::thread sender([&] { EXPECT_TRUE(loop.Post(FrameOf(1))); });
+  began.get_future().wait();
+  EXPECT_TRUE(loop.Post(FrameOf(2)));  // does not wait for the first
+  go.set_value();
+  second.get_future().wait();
+  sender.join();
+  loop.Stop();
+}
+
 // Of one sender; frames are stepped here or there, as it happens.
 TEST(EngineLoopTest, AFrameOvertakesNothing) {
   testing::FakeClock clock;
