@@ -7,7 +7,7 @@
 namespace advisor {
 namespace {
 constexpr size_t kMaxStatusBytes = 1024;
-constexpr int kRetrySeconds = 1;
+constexpr absl::Duration kRetryDelay = absl::Seconds(1);
 
 constexpr char kTypePrefix[] = "type.googleapis.com/google.rpc.";
 constexpr char kRetryInfo[] = "type.googleapis.com/google.rpc.RetryInfo";
@@ -22,10 +22,10 @@ std::string Serialized(const Fields& fields) {
   return bytes;
 }
 
-void AddDetail(const char* type, const Fields& detail, Fields* status) {
+void AddDetail(const char* type, const std::string& detail, Fields* status) {
   Fields any;
   any.AddLengthDelimited(1, std::string(kTypePrefix) + type);
-  any.AddLengthDelimited(2, Serialized(detail));
+  any.AddLengthDelimited(2, detail);
   status->AddLengthDelimited(3, Serialized(any));
 }
 
@@ -61,6 +61,18 @@ std::string RetryInfoIn(const std::string& details) {
   return "";
 }
 
+// A google.rpc.RetryInfo.
+std::string RetryInfo(absl::Duration delay_asked) {
+  const int64_t ms = absl::ToInt64Milliseconds(delay_asked);
+  Fields delay, info;
+  delay.AddVarint(1, static_cast<uint64_t>(ms / 1000));
+  if (ms % 1000 != 0) {
+    delay.AddVarint(2, static_cast<uint64_t>(ms % 1000 * 1'000'000));
+  }
+  info.AddLengthDelimited(1, Serialized(delay));
+  return Serialized(info);
+}
+
 // A google.rpc.Status with an ErrorInfo where the status has a reason, a RetryInfo where trying
 // again helps, and a BadRequest where a field is at fault; empty: none of them.
 std::string Details(const absl::Status& status, const std::string& message) {
@@ -69,13 +81,11 @@ std::string Details(const absl::Status& status, const std::string& message) {
     Fields info;
     info.AddLengthDelimited(1, reason);
     info.AddLengthDelimited(2, "advisor.v1");
-    AddDetail("ErrorInfo", info, &out);
+    AddDetail("ErrorInfo", Serialized(info), &out);
   }
   if (absl::IsUnavailable(status) || absl::IsResourceExhausted(status)) {
-    Fields delay, info;
-    delay.AddVarint(1, kRetrySeconds);
-    info.AddLengthDelimited(1, Serialized(delay));
-    AddDetail("RetryInfo", info, &out);
+    const absl::Duration asked = RetryDelayOf(status);
+    AddDetail("RetryInfo", RetryInfo(asked > absl::ZeroDuration() ? asked : kRetryDelay), &out);
   }
   if (const std::string field = FieldOf(status);
       absl::IsInvalidArgument(status) && !field.empty()) {
@@ -83,7 +93,7 @@ std::string Details(const absl::Status& status, const std::string& message) {
     violation.AddLengthDelimited(1, field);
     violation.AddLengthDelimited(2, message);
     request.AddLengthDelimited(1, Serialized(violation));
-    AddDetail("BadRequest", request, &out);
+    AddDetail("BadRequest", Serialized(request), &out);
   }
   if (out.empty()) {
     return "";
@@ -116,6 +126,11 @@ absl::Status FromGrpc(const grpc::Status& status) {
     out.SetPayload(kRetryInfo, absl::Cord(retry));
   }
   return out;
+}
+
+absl::Status WithRetryDelay(absl::Status status, absl::Duration delay) {
+  status.SetPayload(kRetryInfo, absl::Cord(RetryInfo(delay)));
+  return status;
 }
 
 absl::Duration RetryDelayOf(const absl::Status& status) {

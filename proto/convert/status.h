@@ -18,6 +18,9 @@ namespace advisor {
 grpc::Status ToGrpc(const absl::Status& status);
 // What the peer says of trying again stays with the status, for RetryDelayOf().
 absl::Status FromGrpc(const grpc::Status& status);
+// The same status, whose RetryInfo asks to wait so long, in whole milliseconds; else it is a
+// second.
+absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
 // How long the peer asked to wait before trying again; zero: it did not.
 absl::Duration RetryDelayOf(const absl::Status& status);
 

@@ -1,9 +1,11 @@
 #include "server/access/admission.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "proto/convert/status.h"
 
 namespace advisor::server {
 
@@ -17,9 +19,10 @@ absl::Status Admission::Open(StreamId id, const Peer& peer, bool counts_streams,
   const absl::Time now = clock_.Now();
   if (!new_streams_.Take(now)) {
     ++counters_.too_fast;
-    return absl::ResourceExhaustedError(
-        "TOO_MANY_NEW_STREAMS: streams open faster than limits.new_streams_per_s; try again with "
-        "backoff");
+    return WithRetryDelay(
+        absl::ResourceExhaustedError("TOO_MANY_NEW_STREAMS: streams open faster than "
+                                     "limits.new_streams_per_s; try again when it is your turn"),
+        NextTurn(now));
   }
   if (counts_streams && !peer.identity.empty()) {
     int& open = of_peer_[peer.identity];
@@ -35,6 +38,12 @@ absl::Status Admission::Open(StreamId id, const Peer& peer, bool counts_streams,
     streams_[id] = {"", now, std::move(end)};
   }
   return absl::OkStatus();
+}
+
+absl::Duration Admission::NextTurn(absl::Time now) {
+  const absl::Duration apart = absl::Seconds(1) / new_streams_.rate();
+  last_turn_ = std::clamp(last_turn_ + apart, now + kShortestWait, now + kLongestWait);
+  return last_turn_ - now;
 }
 
 void Admission::HelloCame(StreamId id) {

@@ -12,6 +12,7 @@ class TokenBucket {
  public:
   TokenBucket(double rate, double burst) : rate_(rate), burst_(burst), tokens_(burst) {}
 
+  double rate() const { return rate_; }
   bool Take(absl::Time now) {
     if (now > last_) {
       const double past = absl::ToDoubleSeconds(now - last_);  // infinite at first: full

@@ -4,6 +4,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "advisor/v1/report.grpc.pb.h"
 #include "proto/convert/plan.h"
 #include "proto/convert/report.h"
+#include "proto/convert/status.h"
 #include "server/store/sqlite_store.h"
 #include "tests/server/support/fake_clock.h"
 #include "tests/server/support/server_fixture.h"
@@ -144,30 +146,32 @@ TEST_F(FleetTest, AHerdComesBackAtTheRateOfTheDoor) {
   options.clock = &clock;
   Start(std::move(options));
   std::vector<Subscription> in;
-  std::vector<int> outside(kHerd);
-  for (int i = 0; i < kHerd; ++i) {
-    outside[i] = i;
+  std::multimap<absl::Duration, int> due;  // when each comes, since the start
+  for (int member = 0; member < kHerd; ++member) {
+    due.emplace(absl::ZeroDuration(), member);
   }
-  int seconds = 0;
-  for (; !outside.empty() && seconds < 10; ++seconds) {
-    std::vector<int> refused;
-    for (const int member : outside) {
-      Subscription subscription = Subscribe(member);
-      v1::SubscribeResponse response;
-      if (subscription.stream->Read(&response)) {
-        in.push_back(std::move(subscription));
-      } else {
-        EXPECT_THAT(subscription.stream->Finish(),
-                    testing::GrpcStatusIs(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                                          ::testing::StartsWith("TOO_MANY_NEW_STREAMS")));
-        refused.push_back(member);
-      }
+  absl::Duration now;
+  int sent_away = 0;
+  while (!due.empty() && now < absl::Minutes(1)) {
+    const auto [when, member] = *due.begin();
+    due.erase(due.begin());
+    clock.Advance(when - now);
+    now = when;
+    Subscription subscription = Subscribe(member);
+    v1::SubscribeResponse response;
+    if (subscription.stream->Read(&response)) {
+      in.push_back(std::move(subscription));
+      continue;
     }
-    EXPECT_EQ(in.size(), std::min<size_t>(kHerd, size_t{kPerSecond} * (seconds + 1)));
-    outside = std::move(refused);
-    clock.Advance(absl::Seconds(1));
+    const grpc::Status refused = subscription.stream->Finish();
+    EXPECT_THAT(refused, testing::GrpcStatusIs(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                                               ::testing::StartsWith("TOO_MANY_NEW_STREAMS")));
+    ++sent_away;
+    due.emplace(now + RetryDelayOf(FromGrpc(refused)), member);
   }
   EXPECT_EQ(in.size(), size_t{kHerd});
+  EXPECT_EQ(sent_away, kHerd - kPerSecond);  // each came once too early and then in its turn
+  EXPECT_LE(now, absl::Seconds(1) + absl::Seconds(kHerd) / kPerSecond);
   server_.reset();  // before its clock
 }
 

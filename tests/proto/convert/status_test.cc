@@ -89,6 +89,15 @@ TEST(RetryDelayOfTest, IsWhatThePeerAskedFor) {
   EXPECT_EQ(RetryDelayOf(absl::UnavailableError("our own")), absl::ZeroDuration());
 }
 
+TEST(RetryDelayOfTest, CanBeSaid) {
+  for (const int ms : {1, 999, 1000, 20'345}) {
+    const absl::Status status =
+        WithRetryDelay(absl::ResourceExhaustedError("busy"), absl::Milliseconds(ms));
+    EXPECT_EQ(RetryDelayOf(status), absl::Milliseconds(ms));
+    EXPECT_EQ(RetryDelayOf(FromGrpc(ToGrpc(status))), absl::Milliseconds(ms));
+  }
+}
+
 TEST(RetryDelayOfTest, DetailsOfAStrangePeerAreNoHarm) {
   const std::string good = ToGrpc(absl::UnavailableError("busy")).error_details();
   for (size_t i = 0; i < good.size(); ++i) {

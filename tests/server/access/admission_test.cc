@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "proto/convert/status.h"
 #include "tests/server/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
 
@@ -54,6 +55,24 @@ TEST_F(AdmissionTest, StreamsThatComeTooFastAreToldToComeBack) {
   EXPECT_THAT(Open(12), IsOk());
   EXPECT_FALSE(Open(13).ok());
   EXPECT_EQ(admission_->counters().too_fast, 2u);
+}
+
+TEST_F(AdmissionTest, TurnsOfThoseSentAwayAreAsFarApartAsStreamsMayOpen) {
+  for (uint64_t id = 1; id <= 10; ++id) {
+    ASSERT_THAT(Open(id), IsOk());
+  }
+  EXPECT_EQ(RetryDelayOf(Open(11)), absl::Seconds(1));
+  EXPECT_EQ(RetryDelayOf(Open(12)), absl::Milliseconds(1100));
+  clock_.Advance(absl::Milliseconds(50));
+  EXPECT_EQ(RetryDelayOf(Open(13)), absl::Milliseconds(1150));
+  for (uint64_t id = 14; id < 1000; ++id) {
+    EXPECT_LE(RetryDelayOf(Open(id)), Admission::kLongestWait);
+  }
+  clock_.Advance(absl::Minutes(5));  // all turns are over
+  for (uint64_t id = 1001; id <= 1010; ++id) {
+    ASSERT_THAT(Open(id), IsOk());
+  }
+  EXPECT_EQ(RetryDelayOf(Open(1011)), absl::Seconds(1));
 }
 
 TEST_F(AdmissionTest, APeerHasSoManyStreamsAtATime) {
