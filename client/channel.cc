@@ -55,19 +55,25 @@ void AddChannelFlags(CLI::App* app, ChannelOptions* options) {
   app->add_option("--tls-key", options->tls_key, "PEM file of its key");
 }
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const ChannelOptions& options) {
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::ChannelCredentials> credentials, Credentials(options));
+grpc::ChannelArguments ChannelArgumentsFor(const ChannelOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxResponseBytes);
   // Our own backoff decides when to try again; the channel's must not hold it up.
   const int min_ms = static_cast<int>(absl::ToInt64Milliseconds(options.reconnect_min));
   const int max_ms = static_cast<int>(absl::ToInt64Milliseconds(options.reconnect_max));
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, std::max(100, min_ms / 2));
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, std::max(100, min_ms / 2));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, std::max(100, max_ms / 2));
+  // Despite its name how long gRPC lets an attempt to connect take.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(kConnectTimeout)));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  return grpc::CreateCustomChannel(options.server, credentials, arguments);
+  return arguments;
+}
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const ChannelOptions& options) {
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::ChannelCredentials> credentials, Credentials(options));
+  return grpc::CreateCustomChannel(options.server, credentials, ChannelArgumentsFor(options));
 }
 
 }  // namespace advisor::client

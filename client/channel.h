@@ -2,6 +2,7 @@
 #define ADVISOR_CLIENT_CHANNEL_H_
 
 #include <grpcpp/channel.h>
+#include <grpcpp/support/channel_arguments.h>
 
 #include <memory>
 #include <string>
@@ -26,6 +27,13 @@ struct ChannelOptions {
 
 // --server and the TLS flags.
 void AddChannelFlags(CLI::App* app, ChannelOptions* options);
+
+// How long a connection may take to come about. Given up sooner, those who come to a busy daemon
+// all at once would never be done: each attempt that is given up costs it as much as one that ends
+// well.
+inline constexpr absl::Duration kConnectTimeout = absl::Seconds(10);
+
+grpc::ChannelArguments ChannelArgumentsFor(const ChannelOptions& options);
 
 // Does not connect. INVALID_ARGUMENT: TLS flags that do not go together; NOT_FOUND: a file that
 // cannot be read.

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "tests/bench/load/bench.h"
 #include "tests/bench/load/null_server.h"
 #include "tests/bench/load/subscribers.h"
@@ -45,6 +46,7 @@ int main(int argc, char** argv) {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);  // as the daemon does, see its main()
   mallopt(M_TRIM_THRESHOLD, INT_MAX);
   mallopt(M_TOP_PAD, 64 << 20);
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   signal(SIGPIPE, SIG_IGN);
   advisor::bench::Programs programs;
   programs.self = std::filesystem::read_symlink("/proc/self/exe");
