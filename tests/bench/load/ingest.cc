@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
+#include <deque>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -103,17 +104,18 @@ class FleetReporter final : public grpc::ClientBidiReactor<v1::ReportRequest, v1
       : stub_(v1::ReportService::NewStub(Connect(address, number))), frame_(MakeFrame(2, number)) {
     request_ = MakeHello(number);
     stub_->async()->Report(&context_, this);
+    writing_ = true;
     StartWrite(&request_);
     StartRead(&response_);
     StartCall();
   }
   // Waits until the daemon has said hello; then may Send().
   void AwaitHello() { hello_.get_future().wait(); }
+  // A frame is due. It waits while the one before is on its way out.
   void Send() {
     std::lock_guard<std::mutex> lock(mutex_);
-    SetSequence(++seq_, &frame_);
-    sent_ = Now();
-    StartWrite(&frame_);
+    due_.push_back(Now());
+    WriteNext();
   }
   void Close() {
     StartWritesDone();
@@ -135,11 +137,19 @@ class FleetReporter final : public grpc::ClientBidiReactor<v1::ReportRequest, v1
         Die("a frame was not counted");
       }
       std::lock_guard<std::mutex> lock(mutex_);
-      if (response_.frame_ack().acked_seq() == seq_) {
-        latencies_.push_back(Seconds(sent_, Now()));
+      for (; acked_ < response_.frame_ack().acked_seq(); ++acked_) {
+        latencies_.push_back(Seconds(due_.front(), Now()));
+        due_.pop_front();
       }
     }
     StartRead(&response_);
+  }
+  void OnWriteDone(bool ok) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    writing_ = false;
+    if (ok) {
+      WriteNext();
+    }
   }
   void OnDone(const grpc::Status& status) override {
     if (!status.ok()) {
@@ -149,15 +159,25 @@ class FleetReporter final : public grpc::ClientBidiReactor<v1::ReportRequest, v1
   }
 
  private:
+  void WriteNext() {
+    if (writing_ || seq_ == acked_ + due_.size()) {
+      return;
+    }
+    writing_ = true;
+    SetSequence(++seq_, &frame_);
+    StartWrite(&frame_);
+  }
+
   const std::unique_ptr<v1::ReportService::Stub> stub_;
   grpc::ClientContext context_;
   v1::ReportRequest request_;
   v1::ReportResponse response_;
   std::promise<void> hello_, done_;
   std::mutex mutex_;
-  v1::ReportRequest frame_;  // guarded by mutex_, like all below
-  uint64_t seq_ = 0;
-  Time sent_;
+  v1::ReportRequest frame_;       // guarded by mutex_, like all below
+  bool writing_ = false;          // the frame
+  uint64_t seq_ = 0, acked_ = 0;  // of the last frame written, and acknowledged
+  std::deque<Time> due_;          // when each frame behind `acked_` was due
   std::vector<double> latencies_;
 };
 
