@@ -45,8 +45,8 @@ struct Choice {
 // takes it; if there is none, and among equals, the one with the least load for its share (ties:
 // lower node id).
 // The typical request is the one that a token is in: the mean of requests by weight, sum of w^2 /
-// sum of w over all that were ever assigned. A request may be longer than a whole allowance, so
-// that only what is on a node before it arrives says whether there is room.
+// sum of w over all that were ever assigned: allowances of mean requests would leave no room for
+// the few long ones that carry most tokens. Nor must a request itself fit the allowance.
 // With an empty grouping requests are dealt round-robin. Deterministic. Not thread-safe.
 class Assigner {
  public:

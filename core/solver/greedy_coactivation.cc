@@ -74,7 +74,7 @@ class CoactivationMethod {
     Settle(Copies::kAll, layers, &result->homes, result, parallel);
     result->homes = InTrafficOrder(pool_, result->homes);
     result->grouping =
-        FitGrouping(pool_, params_.phase, Serve(*result), problem_.topology.node_count(), parallel);
+        FitGrouping(pool_, params_.phase, Serve(*result), NodeShares(problem_.topology), parallel);
     SetLoadModel(problem_.topology, problem_.traffic, params_.phase, &result->grouping);
   }
 

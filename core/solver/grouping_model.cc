@@ -20,7 +20,10 @@ constexpr double kPriorTokens = 4;
 // What a whole allowance of load ahead costs, in mean differences between a request's best node and
 // its second: high enough that requests with little to lose give way early, low enough that a
 // typical one does not.
-constexpr double kPriceOfAllowance = 1.2;
+constexpr double kPriceOfAllowance = 1.5;
+// Nodes that all requests together would load so far off their share are left to the load rule:
+// what so little says of a node is chance.
+constexpr double kShareTolerance = 0.15;
 // A ridge on the two weights of FitWeights, in requests, towards trusting the prompt alone.
 constexpr double kRidgeRequests = 1;
 
@@ -254,36 +257,47 @@ Weights FitWeights(const std::vector<Sample>& samples, const std::map<std::strin
   return w;
 }
 
-// How much the second-best node costs more than the best, by the fitted model, over the requests.
-double MeanRegret(const std::vector<Sample>& samples, const Weights& w,
-                  const std::map<std::string, Sums>& domains) {
-  double sum = 0, total = 0;
+// What the fitted model says of every request, [samples, nodes].
+std::vector<double> FittedCosts(const std::vector<Sample>& samples, const Weights& w,
+                                const std::map<std::string, Sums>& domains) {
+  std::vector<double> cost;
   for (const Sample& s : samples) {
     const Sums& sums = domains.at(s.request->domain);
-    double best = std::numeric_limits<double>::infinity(), second = best;
     for (size_t n = 0; n < s.prompt.size(); ++n) {
       const double domain =
           s.request->domain.empty() || !(sums.weight > 0) ? 0 : sums.cost[n] / sums.weight;
-      const double cost = w.prompt * s.prompt[n] + w.domain * domain;
-      second = std::min(second, std::max(best, cost));
-      best = std::min(best, cost);
+      cost.push_back(w.prompt * s.prompt[n] + w.domain * domain);
     }
-    sum += s.prompt.size() > 1 ? s.weight * (second - best) : 0;
-    total += s.weight;
+  }
+  return cost;
+}
+
+// How much the second-best node costs more than the best, over the requests.
+double MeanRegret(absl::Span<const double> cost, absl::Span<const double> weight) {
+  const size_t nodes = weight.empty() ? 0 : cost.size() / weight.size();
+  double sum = 0, total = 0;
+  for (size_t i = 0; i < weight.size(); ++i) {
+    double best = std::numeric_limits<double>::infinity(), second = best;
+    for (double c : cost.subspan(i * nodes, nodes)) {
+      second = std::min(second, std::max(best, c));
+      best = std::min(best, c);
+    }
+    sum += nodes > 1 ? weight[i] * (second - best) : 0;
+    total += weight[i];
   }
   return total > 0 ? sum / total : 0;
 }
 
 }  // namespace
 
-Grouping FitGrouping(const TokenPool& pool, PhaseFilter phase, const ServeTable& serve, int nodes,
-                     ParallelFor& parallel) {
+Grouping FitGrouping(const TokenPool& pool, PhaseFilter phase, const ServeTable& serve,
+                     absl::Span<const double> share, ParallelFor& parallel) {
+  const int nodes = static_cast<int>(share.size());
   Grouping g;
   g.revision = 1;
   g.layers = pool.model->moe_layers;
   g.experts = pool.model->experts;
   g.nodes = nodes;
-  g.bias.assign(nodes, 0);
   g.affinity.resize(size_t(g.layers) * g.experts * nodes);
   parallel.Run(g.layers, [&](int l) {
     FitLayer(pool, serve, l, nodes, &g.affinity[size_t(l) * g.experts * nodes]);
@@ -307,7 +321,15 @@ Grouping FitGrouping(const TokenPool& pool, PhaseFilter phase, const ServeTable&
   }
 
   const Weights w = FitWeights(samples, domains);
-  g.load_price = static_cast<float>(kPriceOfAllowance * MeanRegret(samples, w, domains));
+  const std::vector<double> cost = FittedCosts(samples, w, domains);
+  std::vector<double> weight;
+  for (const Sample& s : samples) {
+    weight.push_back(s.weight);
+  }
+  g.load_price = static_cast<float>(kPriceOfAllowance * MeanRegret(cost, weight));
+  for (double bias : BalancingBias(cost, weight, share, kShareTolerance)) {
+    g.bias.push_back(static_cast<float>(bias));
+  }
   for (float& a : g.affinity) {
     a *= static_cast<float>(w.prompt);
   }
@@ -316,8 +338,8 @@ Grouping FitGrouping(const TokenPool& pool, PhaseFilter phase, const ServeTable&
       continue;
     }
     g.domains.push_back(domain);
-    for (double cost : sums.cost) {
-      g.domain_cost.push_back(static_cast<float>(w.domain * cost / sums.weight));
+    for (double of_domain : sums.cost) {
+      g.domain_cost.push_back(static_cast<float>(w.domain * of_domain / sums.weight));
     }
   }
   return g;

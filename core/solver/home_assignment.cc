@@ -1,6 +1,8 @@
 #include "core/solver/home_assignment.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "core/solver/layer_traffic.h"
@@ -171,6 +173,35 @@ double LoneCost(const TokenPool& pool, const ServeTable& serve, size_t request, 
   return sum * pool.lone_weight[request] * kLoneVisit;
 }
 
+// What the cheapest node costs less than the mean one, times demand, summed over the items.
+double MeanAdvantage(absl::Span<const double> cost, absl::Span<const double> demand, size_t nodes) {
+  double sum = 0;
+  for (size_t i = 0; i < demand.size(); ++i) {
+    const absl::Span<const double> of_item = cost.subspan(i * nodes, nodes);
+    sum += demand[i] * (std::accumulate(of_item.begin(), of_item.end(), 0.0) / double(nodes) -
+                        *std::min_element(of_item.begin(), of_item.end()));
+  }
+  return sum;
+}
+
+// Demand by node when every item goes where cost + bias is least.
+std::vector<double> LoadOfCheapest(absl::Span<const double> cost, absl::Span<const double> demand,
+                                   absl::Span<const double> bias) {
+  const size_t nodes = bias.size();
+  std::vector<double> load(nodes, 0);
+  for (size_t i = 0; i < demand.size(); ++i) {
+    const double* of_item = &cost[i * nodes];
+    size_t cheapest = 0;
+    for (size_t n = 1; n < nodes; ++n) {
+      if (of_item[n] + bias[n] < of_item[cheapest] + bias[cheapest]) {
+        cheapest = n;
+      }
+    }
+    load[cheapest] += demand[i];
+  }
+  return load;
+}
+
 }  // namespace
 
 std::vector<double> NodeShares(const Topology& topology) {
@@ -199,6 +230,36 @@ std::vector<double> HomeCosts(const TokenPool& pool, const ServeTable& serve, in
     }
   });
   return cost;
+}
+
+std::vector<double> BalancingBias(absl::Span<const double> cost, absl::Span<const double> demand,
+                                  absl::Span<const double> share, double tolerance) {
+  constexpr int kSteps = 300;
+  const size_t nodes = share.size();
+  const double total = std::accumulate(demand.begin(), demand.end(), 0.0);
+  std::vector<double> bias(nodes, 0), least_uneven(nodes, 0), uneven(nodes);
+  if (!(total > 0)) {
+    return bias;
+  }
+  const double step = MeanAdvantage(cost, demand, nodes) / total;
+  double least = std::numeric_limits<double>::infinity();
+  for (int k = 0; k < kSteps && least > 0; ++k) {
+    const std::vector<double> load = LoadOfCheapest(cost, demand, bias);
+    double most = 0;
+    for (size_t n = 0; n < nodes; ++n) {
+      const double off = load[n] / (share[n] * total) - 1;
+      uneven[n] = std::copysign(std::max(0.0, std::abs(off) - tolerance), off);
+      most = std::max(most, std::abs(uneven[n]));
+    }
+    if (most < least) {
+      least = most;
+      least_uneven = bias;
+    }
+    for (size_t n = 0; n < nodes; ++n) {
+      bias[n] += step / std::sqrt(k + 1) * uneven[n] * share[n];
+    }
+  }
+  return least_uneven;
 }
 
 std::vector<NodeId> AssignBalanced(absl::Span<const double> cost, absl::Span<const double> demand,

@@ -39,6 +39,7 @@ struct Draft {
   RemoteChoice choice;
   std::vector<NodeId> homes;  // by pool request
   double cost = 0;            // over the layers placed last
+  double home_cost = 0;       // of the homes as they were last chosen, loads aside
 };
 
 class JointSearch {
@@ -289,6 +290,10 @@ void JointSearch::Rehome(Draft& draft, absl::Span<const int> layers) const {
   const std::vector<double> cost =
       HomeCosts(pool_, serve, problem_.topology.node_count(), layers, parallel_);
   draft.homes = AssignBalanced(cost, pool_.demand, share_, kHomeSlack);
+  draft.home_cost = 0;
+  for (size_t r = 0; r < draft.homes.size(); ++r) {
+    draft.home_cost += cost[r * share_.size() + draft.homes[r].value()];
+  }
 }
 
 // Every layer at its start for homes by domain, then homes for that: a whole plan to fall back on
@@ -350,7 +355,14 @@ Draft JointSearch::ForTable() {
     Place(draft, all_layers_, 1, 0);
     return draft;
   }
-  return Search(BestStart(FirstDraft()));
+  const Draft first = FirstDraft();
+  Draft draft = Search(BestStart(first));
+  if (!Stopped()) {
+    return draft;
+  }
+  // Layers that the first pass did not reach are still as the first draft's homes want them.
+  Rehome(draft, all_layers_);
+  return first.home_cost < draft.home_cost ? first : draft;
 }
 
 SolveResult JointSearch::Run() {
@@ -374,9 +386,8 @@ SolveResult JointSearch::Finish(const Draft& draft) {
     KeepSlots(problem_.topology, *problem_.in_force, result.placement);
   }
   result.remote_choice = draft.choice;
-  const int nodes = problem_.topology.node_count();
   const ServeTable serve(problem_.model, problem_.topology, result.placement, result.remote_choice);
-  result.grouping = FitGrouping(pool_, params_.phase, serve, nodes, parallel_);
+  result.grouping = FitGrouping(pool_, params_.phase, serve, share_, parallel_);
   SetLoadModel(problem_.topology, problem_.traffic, params_.phase, &result.grouping);
   result.homes.resize(problem_.traffic.requests.size());
   for (size_t r = 0; r < draft.homes.size(); ++r) {

@@ -153,18 +153,21 @@ TEST(AssignerTest, WhereNodesCostTheSameLoadDecides) {
   EXPECT_THAT(requests, ElementsAre(25, 50, 25));
 }
 
-TEST(AssignerTest, ARequestLongerThanTheAllowanceStillGoesWhereItBelongs) {
+TEST(AssignerTest, ALongRequestAmongShortOnesGoesWhereItBelongs) {
   Grouping g;
   g.layers = g.experts = 1;
   g.nodes = 2;
   g.bias = {0, 1};
   g.affinity = {0, 0};
   g.node_share = {0.5f, 0.5f};
-  g.load_price = 0.1f;
-  g.load_slack_requests = 0.3f;
+  g.load_slack = 0;
   Assigner assigner(g, 2);
+  for (int i = 0; i < 20; ++i) {
+    assigner.Assign({"", 10, {}});
+  }
+  // Seventy times the mean.
   EXPECT_EQ(assigner.Assign({"", 1000, {}}).node, NodeId(0));
-  EXPECT_EQ(assigner.Assign({"", 1, {}}).node, NodeId(1));  // now there is no room
+  EXPECT_EQ(assigner.Assign({"", 10, {}}).node, NodeId(0));  // the typical request has grown too
 }
 
 TEST(AssignerTest, LoadStaysInsideTheSlackWhenEveryoneWantsOneNode) {
@@ -181,8 +184,8 @@ TEST(AssignerTest, LoadStaysInsideTheSlackWhenEveryoneWantsOneNode) {
     load[assigner.Assign(p).node.value()] += p.tokens;
     total += p.tokens;
   }
-  // Fills its allowance, by at most the one request that went over it, and no more: prompts have up
-  // to 50 tokens, 34 in the typical one.
+  // Fills its allowance, and the one request that goes over it: prompts have up to 50 tokens, 34 in
+  // the typical one.
   EXPECT_NEAR(load[0], 0.4 * total * 1.1 + 3 * 34, 50);
   for (int n = 1; n < 4; ++n) {
     EXPECT_LE(load[n], 0.2 * total * 1.1 + 3 * 34 + 50);

@@ -74,7 +74,8 @@ TEST_P(GroupingModelTest, AffinityIsTheMeanShareOfAVisit) {
   options.other_phase_weight = 0.3;
   const TokenPool pool = MakeTokenPool(traffic, {}, options);
   InlineParallelFor parallel;
-  const Grouping grouping = FitGrouping(pool, options.phase, serve, nodes, parallel);
+  const Grouping grouping =
+      FitGrouping(pool, options.phase, serve, std::vector<double>(nodes, 1.0 / nodes), parallel);
   double scale = 0;
   for (int l = 0; l < layers; ++l) {
     const std::vector<double> want = SlowAffinity(pool, serve, l, nodes);

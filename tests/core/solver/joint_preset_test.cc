@@ -81,6 +81,9 @@ struct Shape {
 
 class PresetTest : public ::testing::TestWithParam<Shape> {};
 
+// Half a dozen of requests on other homes.
+constexpr double kChance = 0.002;
+
 TEST_P(PresetTest, JointSavesNoLessThanClustersAndWholeGroups) {
   const Shape& shape = GetParam();
   const Halves halves = PresetHalves(shape.preset, shape.layers, shape.requests, 100);
@@ -88,7 +91,7 @@ TEST_P(PresetTest, JointSavesNoLessThanClustersAndWholeGroups) {
       ProblemOn(halves.train, *Topology::Uniform(shape.nodes, shape.gpus, shape.slots));
   const double joint = SavingOf(MustPlan(problem, OnDecode(shape.effort)), halves.holdout);
   const Plan greedy = MustPlan(problem, OnDecode(shape.effort, Method::kGreedyCoactivation));
-  EXPECT_GE(joint, SavingOf(greedy, halves.holdout));
+  EXPECT_GE(joint, SavingOf(greedy, halves.holdout) - kChance);
   const double whole = SavingOf(WholeGroups(problem), halves.holdout);
   EXPECT_GE(joint, std::max(0.0, whole));
 }
