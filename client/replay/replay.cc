@@ -23,6 +23,9 @@ namespace {
 constexpr absl::Duration kAgentDeadline = absl::Seconds(20);
 constexpr absl::Duration kGroupingWait = absl::Seconds(2);  // after its placement is in force
 constexpr absl::Duration kFlushDeadline = absl::Seconds(10);
+// Seconds of a replay stand for minutes: what engines hold back for half a second would be much of
+// it.
+constexpr absl::Duration kJoin = absl::Milliseconds(100);
 constexpr absl::Duration kIdleTick = absl::Milliseconds(5);
 constexpr absl::Duration kLookInterval = absl::Milliseconds(500);
 constexpr absl::Duration kSettled =
@@ -150,6 +153,7 @@ absl::Status Run::Connect() {
     };
     EngineClientOptions client;
     client.socket = socket;
+    client.join = kJoin;
     client.model = traffic_.model;
     seat->client = std::make_unique<EngineClient>(client, callbacks);
     seats_.push_back(std::move(seat));
