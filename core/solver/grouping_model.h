@@ -15,9 +15,9 @@ namespace advisor {
 // over the number of the token's experts that the serving node has. Summed over a token's experts
 // that is exactly its visits, on average over the traffic. How far a prompt's own estimate and its
 // domain's mean are to be believed is fitted to what the training requests cost in `phase`, every
-// request's domain mean being taken without it. A node that would then attract far more or less than
-// its share [nodes] of the traffic gets a bias; the other fields of the load rule, but for its price,
-// are left to SetLoadModel().
+// request's domain mean being taken without it. A node that would then attract far more or less
+// than its share [nodes] of the traffic gets a bias; the other fields of the load rule, but for its
+// price, are left to SetLoadModel().
 Grouping FitGrouping(const TokenPool& pool, PhaseFilter phase, const ServeTable& serve,
                      absl::Span<const double> share, ParallelFor& parallel);
 
