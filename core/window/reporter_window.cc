@@ -8,9 +8,6 @@
 namespace advisor {
 namespace {
 
-constexpr uint64_t kMostBetweenSums = (1 << 16) - 1;          // tokens: no cell counts more
-static_assert(2 * kMaxBucketTokens - 1 <= kMostBetweenSums);  // an open bucket and a frame
-
 bool ValidDomainName(const std::string& name) {
   return name.size() <= kLongestDomain && std::none_of(name.begin(), name.end(), [](char c) {
            const auto byte = static_cast<unsigned char>(c);

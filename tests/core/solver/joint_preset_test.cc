@@ -81,8 +81,8 @@ struct Shape {
 
 class PresetTest : public ::testing::TestWithParam<Shape> {};
 
-// Half a dozen of requests on other homes.
-constexpr double kChance = 0.002;
+// In savings. `quick` and clusters end within 0.00015 of each other on qwen3-235b, on either side.
+constexpr double kTie = 0.0005;
 
 TEST_P(PresetTest, JointSavesNoLessThanClustersAndWholeGroups) {
   const Shape& shape = GetParam();
@@ -91,7 +91,7 @@ TEST_P(PresetTest, JointSavesNoLessThanClustersAndWholeGroups) {
       ProblemOn(halves.train, *Topology::Uniform(shape.nodes, shape.gpus, shape.slots));
   const double joint = SavingOf(MustPlan(problem, OnDecode(shape.effort)), halves.holdout);
   const Plan greedy = MustPlan(problem, OnDecode(shape.effort, Method::kGreedyCoactivation));
-  EXPECT_GE(joint, SavingOf(greedy, halves.holdout) - kChance);
+  EXPECT_GE(joint, SavingOf(greedy, halves.holdout) - kTie);
   const double whole = SavingOf(WholeGroups(problem), halves.holdout);
   EXPECT_GE(joint, std::max(0.0, whole));
 }
