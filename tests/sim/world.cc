@@ -346,8 +346,10 @@ void World::NoteRefusal(Host* host, const Event& event) {
       daemon_.mail(host->plans).ended.has_value()) {
     return;
   }
+  const uint64_t fallback = PlacementHash(LinearPlan(deployment_.model, deployment_.topology, 0));
   for (const PlanRecord& record : daemon_.stored().records) {
-    if (record.plan->position == acked->ack.position) {
+    // What everybody can fall back to is asked for again, however it came to be found.
+    if (record.plan->position == acked->ack.position && record.content_hash != fallback) {
       host->refused.try_emplace(record.content_hash, daemon_.mail(host->plans).subscriber.size());
     }
   }

@@ -32,8 +32,8 @@ struct Faults {
 // the same seed plays the same history. Time passes in ticks of 100 ms.
 //
 // What everybody saw is recorded and judged by tests/support/properties.h. Beside that: refused
-// content does not come again, and once all is calm every step is counted and everybody runs and
-// knows the same placement.
+// content does not come again (but the fallback's), and once all is calm every step is counted and
+// everybody runs and knows the same placement.
 class World {
  public:
   using Step = std::function<Effects(Engine&, Event, absl::Time)>;
