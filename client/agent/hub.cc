@@ -52,12 +52,23 @@ absl::Status Hub::Restore(Plan plan) {
   return absl::OkStatus();
 }
 
-absl::Status Hub::Record(const Step& step, uint64_t client, uint64_t lost_steps) {
+void Hub::SetLostSteps(uint64_t client, uint64_t lost_steps, uint64_t acked) {
+  bool first_in_frame = false;
+  {
+    std::lock_guard lock(report_mutex_);
+    first_in_frame = !report_.HasNews();
+    report_.SetLostSteps(client, lost_steps, acked);
+  }
+  if (first_in_frame) {
+    report_change_.notify_all();
+  }
+}
+
+absl::Status Hub::Record(const Step& step) {
   bool first_under_plan = false, first_in_frame = false;
   {
     std::lock_guard lock(report_mutex_);
     first_in_frame = !report_.HasNews();
-    report_.SetLostSteps(client, lost_steps);
     if (absl::Status status = report_.Record(step); !status.ok()) {
       ++refused_steps_;
       return status;

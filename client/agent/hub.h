@@ -62,7 +62,9 @@ class Hub {
   absl::Status Restore(Plan plan);
 
   // Intake side.
-  absl::Status Record(const Step& step, uint64_t client, uint64_t lost_steps);
+  absl::Status Record(const Step& step);
+  // See ReportSession::SetLostSteps.
+  void SetLostSteps(uint64_t client, uint64_t lost_steps, uint64_t acked);
   absl::Status Confirm(const PlanAck& ack);
   DeploymentInfo Info() const;
   std::optional<Watch::Message> NextFor(Watch* watch);

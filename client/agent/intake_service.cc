@@ -48,16 +48,13 @@ class RecordReactor final : public grpc::ServerReadReactor<v1::RecordRequest> {
       Finish(Stopping());
       return;
     }
-    absl::StatusOr<Step> step = reader_.Read(&request_);
-    const absl::Status status =
-        step.ok() ? hub_->Record(*step, request_.client(), request_.lost_steps()) : step.status();
-    if (!status.ok()) {
+    hub_->SetLostSteps(request_.client(), request_.lost_steps(), request_.acked_lost_steps());
+    response_->set_lost_steps(request_.lost_steps());
+    if (absl::Status status = request_.no_step() ? absl::OkStatus() : Record(); !status.ok()) {
       spdlog::warn("engine's step refused: {}", std::string(status.message()));
       Finish(ToGrpc(status));
       return;
     }
-    response_->set_steps(response_->steps() + step->merged_steps);
-    response_->set_lost_steps(request_.lost_steps());
     StartRead(&request_);
   }
 
@@ -67,6 +64,15 @@ class RecordReactor final : public grpc::ServerReadReactor<v1::RecordRequest> {
   }
 
  private:
+  absl::Status Record() {
+    absl::StatusOr<Step> step = reader_.Read(&request_);
+    absl::Status status = step.ok() ? hub_->Record(*step) : step.status();
+    if (status.ok()) {
+      response_->set_steps(response_->steps() + step->merged_steps);
+    }
+    return status;
+  }
+
   Hub* const hub_;
   std::atomic<int>* const streams_;
   v1::RecordResponse* const response_;

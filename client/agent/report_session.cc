@@ -171,11 +171,12 @@ absl::Status ReportSession::Record(const Step& step) {
   return absl::OkStatus();
 }
 
-void ReportSession::SetLostSteps(uint64_t client, uint64_t lost_steps) {
+void ReportSession::SetLostSteps(uint64_t client, uint64_t lost_steps, uint64_t acked) {
   if (client_lost_.size() >= kMaxClients && !client_lost_.contains(client)) {
     client_lost_.clear();  // what they lost stays counted
   }
   uint64_t& seen = client_lost_[client];
+  seen = std::max(seen, std::min(acked, lost_steps));
   if (lost_steps > seen) {
     lost_steps_ += lost_steps - seen;
     seen = lost_steps;

@@ -47,8 +47,9 @@ class ReportSession {
   // Counts a step, or says why nothing of it was counted (INVALID_ARGUMENT). A step that comes
   // before the model is known, or when 2^28 tokens already wait, is lost: counted as such, and OK.
   absl::Status Record(const Step& step);
-  // Steps that the client library `client` (random per engine process) had to drop since its start.
-  void SetLostSteps(uint64_t client, uint64_t lost_steps);
+  // Steps that the client library `client` (random per engine process) had to drop since its start;
+  // `acked` of them were stated by an agent before.
+  void SetLostSteps(uint64_t client, uint64_t lost_steps, uint64_t acked);
   void AddPlacement(const Plan& plan);
 
   // A stream opens with Hello(); then OnHelloAck, and Next() until OnStreamEnd().

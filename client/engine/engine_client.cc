@@ -33,13 +33,10 @@ constexpr size_t kMaxConfirms = 64;
 
 using Clock = std::chrono::system_clock;
 
-v1::RecordRequest ToMessage(const ModelSpec& model, const BufferedStep& buffered, uint64_t client,
-                            uint64_t lost) {
+v1::RecordRequest ToMessage(const ModelSpec& model, const BufferedStep& buffered) {
   v1::RecordRequest out;
   out.set_step(buffered.step.step);
-  out.set_lost_steps(lost);
   out.set_merged_steps(buffered.merged_steps);
-  out.set_client(client);
   if (buffered.step.applied != Position{}) {
     *out.mutable_applied() = ToProto(buffered.step.applied);
   }
@@ -95,6 +92,7 @@ struct EngineClient::Wire {
   std::condition_variable change;
   StepBuffer buffer;
   EngineClientStatus status;
+  uint64_t acked_lost = 0;  // of status.lost, what an agent has answered for
   std::deque<PlanAck> confirms;
   bool stopping = false;
   Clock::time_point next_message;  // not before, unless the buffer fills or somebody waits
@@ -177,7 +175,7 @@ struct EngineClient::Wire {
     while (!Stopping()) {
       {
         std::unique_lock lock(mutex);
-        change.wait(lock, [&] { return stopping || !buffer.empty(); });
+        change.wait(lock, [&] { return stopping || !buffer.empty() || status.lost > acked_lost; });
       }
       if (Connected() && !RecordSegment()) {
         Pause();
@@ -189,7 +187,7 @@ struct EngineClient::Wire {
   size_t Enough() const { return std::max<size_t>(1, options.buffer_steps / 2); }
 
   // The next message to write; nullopt: close the segment.
-  std::optional<BufferedStep> NextStep(bool first, uint64_t* lost) {
+  std::optional<v1::RecordRequest> NextMessage(bool first) {
     std::unique_lock lock(mutex);
     change.wait_until(lock, next_message,
                       [&] { return stopping || flushing > 0 || buffer.size() >= Enough(); });
@@ -197,15 +195,25 @@ struct EngineClient::Wire {
       change.wait_for(lock, absl::ToChronoMilliseconds(kIdle),
                       [&] { return stopping || flushing > 0 || !buffer.empty(); });
     }
-    *lost = status.lost;
-    if (stopping) {
+    const std::optional<BufferedStep> next = stopping ? std::nullopt : buffer.Pop(kMaxJoinedIds);
+    if (stopping || !(next.has_value() || status.lost > acked_lost)) {
       return std::nullopt;
     }
-    std::optional<BufferedStep> next = buffer.Pop(kMaxJoinedIds);
     if (buffer.empty()) {  // else it did not fit the message: what is left has waited already
       next_message = Clock::now() + absl::ToChronoMilliseconds(options.join);
     }
-    return next;
+    const uint64_t lost = status.lost, acked = acked_lost;
+    lock.unlock();  // the engine goes on recording
+    v1::RecordRequest message;
+    if (next.has_value()) {
+      message = ToMessage(options.model, *next);
+    } else {
+      message.set_no_step(true);
+    }
+    message.set_client(client_id);
+    message.set_lost_steps(lost);
+    message.set_acked_lost_steps(acked);
+    return message;
   }
 
   // One Record stream of bounded length. What it carried is confirmed, or lost. False: it failed.
@@ -217,14 +225,15 @@ struct EngineClient::Wire {
     if (ok) {
       auto writer = stub->Record(&context, &response);
       SetRecording(true);
-      uint64_t lost = 0;
-      for (int i = 0; i < kSegmentMessages && ok; ++i) {
-        const std::optional<BufferedStep> next = NextStep(i == 0, &lost);
+      bool states_loss = false;  // to be answered soon: until then it is in doubt who states it
+      for (int i = 0; i < kSegmentMessages && ok && !states_loss; ++i) {
+        const std::optional<v1::RecordRequest> next = NextMessage(i == 0);
         if (!next) {
           break;
         }
-        carried += next->merged_steps;
-        ok = writer->Write(ToMessage(options.model, *next, client_id, lost));
+        carried += next->merged_steps();
+        states_loss = next->lost_steps() > next->acked_lost_steps();
+        ok = writer->Write(*next);
       }
       writer->WritesDone();
       ok = writer->Finish().ok() && ok;
@@ -234,6 +243,7 @@ struct EngineClient::Wire {
     status.recording = ok;
     status.confirmed += ok ? carried : 0;
     status.lost += ok ? 0 : carried;
+    acked_lost = ok ? std::max(acked_lost, response.lost_steps()) : acked_lost;
     change.notify_all();
     return ok;
   }
@@ -405,7 +415,7 @@ bool EngineClient::Flush(absl::Time deadline) {
   wire_->change.notify_all();
   const bool done = wire_->change.wait_until(lock, absl::ToChronoTime(deadline), [&] {
     const EngineClientStatus& s = wire_->status;
-    return s.confirmed + s.lost + s.refused >= s.steps;
+    return s.confirmed + s.lost + s.refused >= s.steps && wire_->acked_lost >= s.lost;
   });
   --wire_->flushing;
   return done;

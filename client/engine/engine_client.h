@@ -73,7 +73,8 @@ class EngineClient {
   // once. Never waits.
   void Confirm(Position position, AckPhase phase, uint64_t step = 0,
                NackReason nack = NackReason::kNone, const std::string& message = "");
-  // Until the agent has confirmed everything recorded so far, or the deadline: true when it has.
+  // Until the agent has confirmed everything recorded so far, and taken note of what was lost, or
+  // the deadline: true when it has.
   bool Flush(absl::Time deadline);
 
   EngineClientStatus Status() const;

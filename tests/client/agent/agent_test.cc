@@ -1,9 +1,13 @@
 #include "client/agent/agent.h"
 
+#include <grpcpp/server_builder.h>
+
 #include <atomic>
 #include <mutex>
+#include <thread>
 
 #include "absl/time/clock.h"
+#include "advisor/v1/intake.grpc.pb.h"
 #include "client/engine/engine_client.h"
 #include "core/io/plan_file.h"
 #include "proto/convert/plan.h"
@@ -155,6 +159,69 @@ TEST(AgentTest, AnEngineOutlivesItsAgentAndOnlyCountedStepsAreLost) {
   const EngineClientStatus status = client.Status();
   EXPECT_EQ(status.steps, number);
   EXPECT_EQ(status.confirmed + status.lost, number);
+}
+
+// An agent that dies whenever it has read a message.
+class DyingAgent final : public v1::IntakeService::Service {
+ public:
+  explicit DyingAgent(const std::string& socket) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("unix:" + socket, grpc::InsecureServerCredentials());
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+  }
+  ~DyingAgent() override { server_->Shutdown(std::chrono::system_clock::now()); }
+
+  grpc::Status Record(grpc::ServerContext*, grpc::ServerReader<v1::RecordRequest>* reader,
+                      v1::RecordResponse*) override {
+    v1::RecordRequest request;
+    reader->Read(&request);
+    return {grpc::StatusCode::UNAVAILABLE, "dead"};
+  }
+
+ private:
+  std::unique_ptr<grpc::Server> server_;
+};
+
+TEST(AgentTest, WhatAnEngineLostIsStatedOnceOverManyAgents) {
+  TemporaryFolder folder;
+  Plan plan;  // the agents know the model from the start
+  Rng rng(1);
+  plan.deployment = "chat";
+  plan.model = kModel;
+  plan.topology = *Topology::Uniform(2, 1, 4);
+  plan.placement = RandomPlacement(kModel, plan.topology, &rng);
+  const AgentOptions options = Options(folder);
+  ASSERT_THAT(WritePlan(options.plan_file, plan), IsOk());
+  CountingDaemon counting;
+  FakeDaemon daemon(std::ref(counting), IgnorePlans);
+  EngineClientOptions engine;
+  engine.socket = options.socket;
+  engine.model = kModel;
+  engine.join = absl::ZeroDuration();
+  engine.reconnect_min = engine.reconnect_max = absl::Milliseconds(20);
+  EngineClient client(engine, {});
+  uint64_t number = 0, stated = 0;
+  for (int life = 0; life < 3; ++life) {
+    const uint64_t lost_before = client.Status().lost;
+    {
+      DyingAgent dying(engine.socket);
+      client.Record(Step(++number));
+      while (client.Status().lost == lost_before) {
+        std::this_thread::yield();
+      }
+    }
+    ASSERT_OK_AND_ASSIGN(auto agent, Agent::Start(options, daemon.Channel()));
+    if (life > 0) {  // at first there is nothing to say but the loss
+      client.Record(Step(++number));
+    }
+    ASSERT_TRUE(client.Flush(Soon()));
+    agent.reset();  // hands over what it knows
+    stated += counting.lost.exchange(0);
+    EXPECT_EQ(stated, client.Status().lost);
+  }
+  EXPECT_EQ(client.Status().confirmed + stated, number);
+  EXPECT_EQ(counting.steps, client.Status().confirmed);
 }
 
 TEST(AgentTest, ARolloutReachesTheEngineAndTheFile) {

@@ -344,13 +344,23 @@ TEST(ReportSessionTest, StepsBeforeTheModelIsKnownAreLostAndCounted) {
   builder.Tokens(kModel, "a", Phase::kDecode, RandomIds(kModel, 1, &rng)).Merged(3);
   EXPECT_THAT(session.Record(builder.step()), IsOk());
   EXPECT_EQ(session.lost_steps(), 3u);
-  session.SetLostSteps(77, 5);
-  session.SetLostSteps(77, 5);
-  session.SetLostSteps(78, 2);
-  session.SetLostSteps(77, 4);  // never falls
+  session.SetLostSteps(77, 5, 0);
+  session.SetLostSteps(77, 5, 5);
+  session.SetLostSteps(78, 2, 0);
+  session.SetLostSteps(77, 4, 5);  // never falls
   EXPECT_EQ(session.lost_steps(), 10u);
   ASSERT_THAT(session.OnHelloAck(Ack()), IsOk());
   EXPECT_EQ(std::get<Frame>(*session.Next(absl::UnixEpoch())).lost_steps, 10u);
+}
+
+TEST(ReportSessionTest, WhatAnEarlierAgentStatedAsLostIsNotStatedAgain) {
+  ReportSession session = NewSession();
+  session.SetLostSteps(77, 8, 5);
+  EXPECT_EQ(session.lost_steps(), 3u);
+  session.SetLostSteps(77, 9, 8);
+  EXPECT_EQ(session.lost_steps(), 4u);
+  session.SetLostSteps(78, 2, 100);  // cannot be: no more was lost
+  EXPECT_EQ(session.lost_steps(), 4u);
 }
 
 TEST(ReportSessionTest, AnotherModelStartsANewIncarnation) {

@@ -109,7 +109,7 @@ struct Agent {
     Rng rng(number);
     StepBuilder builder(number);
     builder.Tokens(kModel, "a", Phase::kDecode, RandomIds(kModel, 3, &rng));
-    ASSERT_THAT(hub.Record(builder.step(), 1, 0), IsOk());
+    ASSERT_THAT(hub.Record(builder.step()), IsOk());
   }
 
   FakeDaemon daemon;
