@@ -192,6 +192,9 @@ double JointSearch::PlaceLayer(Draft& draft, LayerId l, int64_t work, int pass, 
   LayerState layer(traffic, problem_.topology, LimitsOf(traffic, schedule));
   const absl::Span<int16_t> row = draft.placement.row(l), choice = LayerChoice(draft, l);
   layer.Reset(row, choice);
+  if (pass > 0 && !balance && !Repairs()) {
+    layer.PriceMessages();
+  }
   double least = layer.Cost();
   if (balance && !Repairs()) {
     layer.Reset(StartByLoad(traffic), {});

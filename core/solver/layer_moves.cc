@@ -79,8 +79,8 @@ LayerState::Opened LayerState::OverlapOfHome(int a, int b, int home, int from, i
         const uint8_t* count = &count_[size_t(t) * nodes_];
         const int opened = to == home ? 0 : (count[to] + to_shift == 0) - (count[to] == 0);
         const int closed = from == home ? 0 : (count[from] + from_shift == 1) - (count[from] == 1);
-        sum.to += int64_t{opened} * traffic_.weight[t];
-        sum.from -= int64_t{closed} * traffic_.weight[t];
+        sum.to += int64_t{opened} * Priced(home, to, traffic_.weight[t]);
+        sum.from -= int64_t{closed} * Priced(home, from, traffic_.weight[t]);
       });
   return sum;
 }
@@ -287,8 +287,9 @@ void LayerState::Reserve(int e, int home, int to) {
   const uint64_t* chose = traffic_.Chose(e);
   const int top_k = traffic_.top_k;
   int32_t *gains = GainsOf(0, home), *opens = opens_.data();
-  const auto lone = traffic_.lone[size_t(e) * nodes_ + home];
-  visits_ += (to == home ? 0 : lone) - (from == home ? 0 : lone);
+  const auto lone = static_cast<int32_t>(traffic_.lone[size_t(e) * nodes_ + home]);
+  visits_ +=
+      (to == home ? 0 : Priced(home, to, lone)) - (from == home ? 0 : Priced(home, from, lone));
   // What the co-experts of e see on node n: none of their others is there any more (sign +1), or
   // one is again (-1). Where one of them is left there, it alone sees no other. What e itself gets
   // by the way is taken back at the end.
@@ -317,20 +318,21 @@ void LayerState::Reserve(int e, int home, int to) {
       [&](int t) {
         uint8_t* count = &count_[size_t(t) * nodes_];
         const uint16_t* ids = traffic_.Ids(t);
-        const int32_t weight = traffic_.weight[t];
+        const int32_t opened = Priced(home, to, traffic_.weight[t]);
+        const int32_t closed = Priced(home, from, traffic_.weight[t]);
         const int left = --count[from];
         const int had = count[to]++;
         ++touched_;
         if (from != home) {
-          visits_ -= left == 0 ? weight : 0;
+          visits_ -= left == 0 ? closed : 0;
           if (left <= 1) {
-            update(ids, left, from, weight, &own[0]);
+            update(ids, left, from, closed, &own[0]);
           }
         }
         if (to != home) {
-          visits_ += had == 0 ? weight : 0;
+          visits_ += had == 0 ? opened : 0;
           if (had <= 1) {
-            update(ids, had, to, -weight, &own[1]);
+            update(ids, had, to, -opened, &own[1]);
           }
         }
       });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 #include "core/solver/token_bits.h"
 
@@ -20,6 +21,7 @@ LayerState::LayerState(const LayerTraffic& traffic, const Topology& topology,
                      LayerLatency::Scale{nodes_, gpus_, traffic.top_k, traffic.visit_weight,
                                          traffic.total_demand});
   }
+  price_.assign(size_t(nodes_) * nodes_, kPriceUnit);
   node_staged_.assign(nodes_, 0);
   gpu_staged_.assign(gpus_, 0);
   for (Outcome& outcome : outcome_) {
@@ -47,6 +49,21 @@ void LayerState::Reset(absl::Span<const int16_t> row, absl::Span<const int16_t> 
   }
 }
 
+void LayerState::PriceMessages() {
+  constexpr double kEven = 1.5, kMost = 2;
+  if (latency_.has_value()) {
+    return;
+  }
+  const auto sum = std::accumulate(messages_.begin(), messages_.end(), int64_t{0});
+  const double mean = std::max(1.0, double(sum) / (nodes_ * std::max(1, nodes_ - 1)));
+  for (size_t i = 0; i < price_.size(); ++i) {
+    const double over = std::max(0.0, double(messages_[i]) / mean - kEven);
+    price_[i] = static_cast<int32_t>(kPriceUnit * std::min(kMost, 1 + over));
+  }
+  SumVisits();
+  tables_known_ = false;
+}
+
 // By token rather than by expert, here and below: what a token needs lies together.
 void LayerState::SumVisits() {
   messages_.assign(size_t(nodes_) * nodes_, 0);
@@ -56,10 +73,10 @@ void LayerState::SumVisits() {
     int64_t* message = &messages_[size_t(h) * nodes_];
     for (int e = 0; e < traffic_.experts; ++e) {
       const int n = serve(e, h);
-      const int64_t lone = n == h ? 0 : traffic_.lone[size_t(e) * nodes_ + h];
+      const auto lone = n == h ? 0 : static_cast<int32_t>(traffic_.lone[size_t(e) * nodes_ + h]);
       visit[e] = n == h ? 0 : uint64_t{1} << n;
       message[n] += lone;
-      visits_ += lone;
+      visits_ += Priced(h, n, lone);
     }
     for (int t = FirstToken(traffic_, h); t < FirstToken(traffic_, h + 1); ++t) {
       const uint16_t* ids = traffic_.Ids(t);
@@ -67,9 +84,10 @@ void LayerState::SumVisits() {
       for (int i = 0; i < traffic_.top_k; ++i) {
         visited |= visit[ids[i]];
       }
-      visits_ += int64_t{Ones(visited)} * traffic_.weight[t];
-      for (; latency_.has_value() && visited != 0; visited &= visited - 1) {
-        message[std::countr_zero(visited)] += traffic_.weight[t];
+      for (; visited != 0; visited &= visited - 1) {
+        const int n = std::countr_zero(visited);
+        message[n] += traffic_.weight[t];
+        visits_ += Priced(h, n, traffic_.weight[t]);
       }
     }
   }
@@ -88,8 +106,8 @@ void LayerState::BuildTables() const {
     for (int e = 0; e < traffic_.experts; ++e) {
       int32_t* gain = GainsOf(e, h);
       for (int n = 0; n < nodes_; ++n) {
-        gain[n] =
-            n == h ? 0 : gain[n] + static_cast<int32_t>(traffic_.lone[size_t(e) * nodes_ + h]);
+        const auto lone = static_cast<int32_t>(traffic_.lone[size_t(e) * nodes_ + h]);
+        gain[n] = n == h ? 0 : gain[n] + Priced(h, n, lone);
         opens_[size_t(e) * nodes_ + n] += gain[n];
       }
     }
@@ -109,7 +127,7 @@ void LayerState::AddTokensToTables(int home) const {
       ++count[serve(ids[i], home)];
     }
     for (int n = 0; n < nodes; ++n) {
-      opens[n] = count[n] == 0 ? weight : 0;
+      opens[n] = count[n] == 0 ? Priced(home, n, weight) : 0;
     }
     for (int i = 0; i < traffic_.top_k; ++i) {
       int32_t* gain = GainsOf(ids[i], home);
@@ -117,7 +135,7 @@ void LayerState::AddTokensToTables(int home) const {
         gain[n] += opens[n];
       }
       const int own = serve(ids[i], home);
-      gain[own] += count[own] == 1 ? weight : 0;
+      gain[own] += count[own] == 1 ? Priced(home, own, weight) : 0;
     }
   }
 }

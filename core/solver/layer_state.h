@@ -23,8 +23,9 @@ namespace advisor {
 //   gain(e, h, n) = weight of the tokens of home h that chose e and of whose OTHER experts none is
 //   served on n  (0 for n = h)
 // Serving e on q instead of p for home h changes the visits by exactly gain(e, h, q) - gain(e, h,
-// p). Where two experts change at once, tokens that chose both need a correction, taken over the
-// intersection of their bitsets.
+// p). A visit counts what PriceMessages() says, by home and node; at first one. Where two experts
+// change at once, tokens that chose both need a correction, taken over the intersection of their
+// bitsets.
 //
 // Invariants, between calls:
 //   serve(e, h) = h where h holds a copy, else a holder;
@@ -41,6 +42,11 @@ class LayerState final : public LayerCopies {
   // order.
   void Reset(absl::Span<const int16_t> row, absl::Span<const int16_t> choice);
   void set_load_price(double price) { limits_.load_price = price; }
+  // Kernels that pad pay for the largest message, so visits between a home and a node that have
+  // much more to say to each other than others cost more from now on: 1 + x - 1.5 where their
+  // message is x > 1.5 times the layer's mean, at most 2. Without effect on modelled time, which
+  // knows its messages.
+  void PriceMessages();
 
   // True and `delta` (visits in token weight or what LayerLatency makes of them, plus priced excess
   // and moves) when the change costs less than `limit`. The move must be legal: see Legal().
@@ -55,6 +61,11 @@ class LayerState final : public LayerCopies {
   void ApplyChoice(int expert, int home, int node);
 
   int serve(int e, int home) const { return serve_[size_t(e) * nodes_ + home]; }
+  // What a visit of a token of `weight` costs.
+  int32_t Priced(int home, int node, int32_t weight) const {
+    return static_cast<int32_t>(int64_t{weight} * price_[size_t(home) * nodes_ + node] /
+                                kPriceUnit);
+  }
   int64_t visits() const { return visits_; }
   int64_t excess() const { return excess_; }
   double Cost() const {
@@ -165,11 +176,14 @@ class LayerState final : public LayerCopies {
     return copies == 1 ? served : copies == 0 ? 0 : served / copies;
   }
 
+  static constexpr int kPriceUnit = 64;
+
   const LayerTraffic& traffic_;
   LayerLimits limits_;
   const LoadLimits load_limits_;
   int nodes_, gpus_, sets_;
 
+  std::vector<int32_t> price_;          // [nodes (home), nodes] of a visit, in kPriceUnit
   std::vector<int16_t> serve_;          // [experts, nodes (home)]
   mutable std::vector<uint8_t> count_;  // [tokens, nodes]; see NeedTables()
   mutable std::vector<int32_t> gain_;   // [nodes (home), experts, nodes]; the same, as below
@@ -177,7 +191,7 @@ class LayerState final : public LayerCopies {
   mutable bool tables_known_ = false;
   std::vector<int64_t> served_;                // [experts, load_sets, nodes]
   std::vector<int64_t> node_load_, gpu_load_;  // [load_sets, nodes], [load_sets, gpus]
-  std::vector<int64_t> messages_;  // [nodes (home), nodes] visits; only for latency_'s start
+  std::vector<int64_t> messages_;  // [nodes (home), nodes] visits, unpriced, of the last Reset()
   int64_t visits_ = 0, excess_ = 0, touched_ = 0;
 
   // Objective latency. What the last Evaluate() saw stays staged in it for Apply().

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <tuple>
 #include <vector>
 
@@ -57,12 +58,11 @@ LayerLimits TightLimits() {
   return limits;
 }
 
-// A state built from nothing out of what `state` holds and chooses: the slow recount.
-LayerState Recount(const LayerState& state, const LayerLimits& limits,
-                   absl::Span<const int16_t> in_force) {
+// A state built anew, at the same prices, out of what `state` holds and chooses: the slow recount.
+LayerState Recount(const LayerState& state, absl::Span<const int16_t> in_force) {
   std::vector<int16_t> choice(size_t(state.traffic().nodes) * state.traffic().experts);
   state.ExportChoice(absl::MakeSpan(choice));
-  LayerState fresh(state.traffic(), state.topology(), limits);
+  LayerState fresh(state);
   fresh.Reset(state.row(), choice);
   fresh.SetInForce(in_force);
   return fresh;
@@ -74,14 +74,18 @@ int64_t CountVisits(const LayerState& state) {
   int64_t visits = 0;
   for (int h = 0; h < t.nodes; ++h) {
     for (int token = t.first_word[h] * 64; token < t.first_word[h + 1] * 64; ++token) {
-      uint64_t nodes = 0;
+      std::set<int> nodes;
       for (int i = 0; i < t.top_k && t.weight[token] > 0; ++i) {
-        nodes |= uint64_t{1} << state.serve(t.Ids(token)[i], h);
+        nodes.insert(state.serve(t.Ids(token)[i], h));
       }
-      visits += t.weight[token] * __builtin_popcountll(nodes & ~(uint64_t{1} << h));
+      nodes.erase(h);
+      for (int n : nodes) {
+        visits += state.Priced(h, n, t.weight[token]);
+      }
     }
     for (int e = 0; e < t.experts; ++e) {
-      visits += state.serve(e, h) != h ? t.lone[size_t(e) * t.nodes + h] : 0;
+      const int lone = static_cast<int>(t.lone[size_t(e) * t.nodes + h]);
+      visits += state.serve(e, h) != h ? state.Priced(h, state.serve(e, h), lone) : 0;
     }
   }
   return visits;
@@ -158,8 +162,8 @@ LayerLimits LatencyLimits() {
   return limits;
 }
 
-class LayerStateTest : public ::testing::TestWithParam<std::tuple<PhaseFilter, LayerLimits (*)()>> {
-};
+class LayerStateTest
+    : public ::testing::TestWithParam<std::tuple<PhaseFilter, LayerLimits (*)(), bool>> {};
 
 TEST_P(LayerStateTest, StaysEqualToARecountOverThousandsOfMoves) {
   for (uint64_t seed : {1, 2, 3}) {
@@ -169,6 +173,9 @@ TEST_P(LayerStateTest, StaysEqualToARecountOverThousandsOfMoves) {
     const std::vector<int16_t> start = StartByDemand(f.layer, f.topology);
     state.Reset(start, {});
     state.SetInForce(start);
+    if (std::get<2>(GetParam())) {
+      state.PriceMessages();
+    }
     Rng rng(seed);
     int applied = 0;
     for (int step = 0; step < 3000; ++step) {
@@ -193,17 +200,55 @@ TEST_P(LayerStateTest, StaysEqualToARecountOverThousandsOfMoves) {
       ++applied;
       ASSERT_NEAR(state.Cost(), before + delta, 1e-6);
       if (step % 10 == 0) {
-        ASSERT_NO_FATAL_FAILURE(ExpectEqual(state, Recount(state, limits, start)));
+        ASSERT_NO_FATAL_FAILURE(ExpectEqual(state, Recount(state, start)));
       }
     }
     EXPECT_GT(applied, 500);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Phases, LayerStateTest,
-                         ::testing::Combine(::testing::Values(PhaseFilter::kAll,
-                                                              PhaseFilter::kDecode),
-                                            ::testing::Values(TightLimits, LatencyLimits)));
+INSTANTIATE_TEST_SUITE_P(
+    Phases, LayerStateTest,
+    ::testing::Combine(::testing::Values(PhaseFilter::kAll, PhaseFilter::kDecode),
+                       ::testing::Values(TightLimits, LatencyLimits), ::testing::Bool()));
+
+TEST(LayerStateTest, OnlyMessagesFarAboveTheMeanCostMore) {
+  const Fixture f = MakeFixture(3, PhaseFilter::kAll);
+  LayerState state(f.layer, f.topology, TightLimits());
+  state.Reset(StartByDemand(f.layer, f.topology), {});
+  // By the definition, one token at a time.
+  double message[3][3] = {}, sum = 0;
+  for (int h = 0; h < 3; ++h) {
+    for (int token = f.layer.first_word[h] * 64; token < f.layer.first_word[h + 1] * 64; ++token) {
+      std::set<int> nodes;
+      for (int i = 0; i < f.layer.top_k && f.layer.weight[token] > 0; ++i) {
+        nodes.insert(state.serve(f.layer.Ids(token)[i], h));
+      }
+      nodes.erase(h);
+      for (int n : nodes) {
+        message[h][n] += f.layer.weight[token];
+        sum += f.layer.weight[token];
+      }
+    }
+    for (int e = 0; e < f.layer.experts; ++e) {
+      const double lone = state.serve(e, h) != h ? double(f.layer.lone[size_t(e) * 3 + h]) : 0;
+      message[h][state.serve(e, h)] += lone;
+      sum += lone;
+    }
+  }
+  EXPECT_EQ(state.Priced(0, 1, 6400), 6400);
+  state.PriceMessages();
+  int dear = 0;
+  for (int h = 0; h < 3; ++h) {
+    for (int n = 0; n < 3; ++n) {
+      const double x = message[h][n] / (sum / 6);
+      const double price = std::min(2.0, 1 + std::max(0.0, x - 1.5));
+      EXPECT_NEAR(state.Priced(h, n, 6400), 6400 * price, 100) << h << " to " << n;
+      dear += price > 1.02;
+    }
+  }
+  EXPECT_GT(dear, 0);
+}
 
 TEST(LayerStateTest, RejectsExactlyWhatCostsMoreThanTheLimit) {
   const Fixture f = MakeFixture(4, PhaseFilter::kAll);
