@@ -216,6 +216,9 @@ TEST(AgentTest, WhatAnEngineLostIsStatedOnceOverManyAgents) {
       client.Record(Step(++number));
     }
     ASSERT_TRUE(client.Flush(Soon()));
+    for (const absl::Time end = Soon(); counting.lost == 0 && absl::Now() < end;) {
+      std::this_thread::yield();  // until the agent has found the daemon
+    }
     agent.reset();  // hands over what it knows
     stated += counting.lost.exchange(0);
     EXPECT_EQ(stated, client.Status().lost);
