@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -41,14 +42,12 @@ void AddDemand(const Plan& plan, const Traffic& traffic, const std::vector<NodeI
   for (size_t i = 0; i < homes.size(); ++i) {
     const Request& request = traffic.requests[i];
     std::fill(row.begin(), row.end(), 0.0);
-    AddCounts(plan.model, request, phase, out->layer.value(), row.data());
-    const double count = request.weight * row[out->expert.value()];
+    AddDemand(plan.model, request, phase, out->layer.value(), row.data());
+    const double count = row[out->expert.value()];
     by_domain[homes[i].value()][request.domain] += count;
     out->places[homes[i].value()].activations += count;
     own += count;
-    for (const double c : row) {
-      all += request.weight * c;
-    }
+    all += std::accumulate(row.begin(), row.end(), 0.0);
   }
   out->over_mean = all > 0 ? own * experts / all : 0;
   for (PlaceExplanation& place : out->places) {

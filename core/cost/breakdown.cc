@@ -117,15 +117,10 @@ std::vector<double> DemandByHome(const Traffic& traffic, absl::Span<const NodeId
                                  PhaseFilter phase) {
   const ModelSpec& model = traffic.model;
   std::vector<double> out(size_t(model.moe_layers) * nodes * model.experts, 0.0);
-  std::vector<double> row(model.experts);
   for (size_t i = 0; i < homes.size(); ++i) {
     for (int l = 0; l < model.moe_layers; ++l) {
-      std::fill(row.begin(), row.end(), 0.0);
-      AddCounts(model, traffic.requests[i], phase, l, row.data());
-      double* to = &out[(size_t(l) * nodes + homes[i].value()) * model.experts];
-      for (int e = 0; e < model.experts; ++e) {
-        to[e] += traffic.requests[i].weight * row[e];
-      }
+      AddDemand(model, traffic.requests[i], phase, l,
+                &out[(size_t(l) * nodes + homes[i].value()) * model.experts]);
     }
   }
   return out;

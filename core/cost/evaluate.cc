@@ -123,6 +123,7 @@ class LayerPlay {
     for (int from = request.first_token(options_.phase); from < end; from += kTokensOfByte) {
       uint64_t tokens[kMaxNodes / kNodesOfWord] = {};
       for (int t = from; t < std::min(from + kTokensOfByte, end); ++t) {
+        request.FetchAhead(plan_.model, t, layer_);
         const uint16_t* ids = request.token(plan_.model, t, layer_);
         for (int w = 0; w < words_; ++w) {
           uint64_t sent = 0;

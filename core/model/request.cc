@@ -64,18 +64,19 @@ absl::Status Validate(const ModelSpec& model, const Request& r) {
   return r.counts_only() ? ValidateCounts(model, r) : ValidateTokens(model, r);
 }
 
-void AddCounts(const ModelSpec& model, const Request& r, PhaseFilter phase, int layer,
+void AddDemand(const ModelSpec& model, const Request& r, PhaseFilter phase, int layer,
                double* out) {
   if (r.counts_only()) {
     for (int e = 0; e < model.experts; ++e) {
-      out[e] += r.counts[size_t(layer) * model.experts + e];
+      out[e] += r.weight * r.counts[size_t(layer) * model.experts + e];
     }
     return;
   }
   for (int t = r.first_token(phase); t < r.end_token(phase); ++t) {
+    r.FetchAhead(model, t, layer);
     const uint16_t* ids = r.token(model, t, layer);
     for (int i = 0; i < model.top_k; ++i) {
-      out[ids[i]] += 1;
+      out[ids[i]] += r.weight;
     }
   }
 }

@@ -39,6 +39,14 @@ struct Request {
   const uint16_t* token(const ModelSpec& model, int token, int layer) const {
     return &experts[(size_t(token) * model.moe_layers + layer) * model.top_k];
   }
+  // Asks for the experts of a token some way ahead of `token`: in a pass over one layer tokens lie
+  // so far apart that nothing else does.
+  void FetchAhead(const ModelSpec& model, int token, int layer) const {
+    constexpr int kAhead = 8;
+    if (token + kAhead < tokens) {
+      __builtin_prefetch(this->token(model, token + kAhead, layer));
+    }
+  }
 };
 
 // Requests in arrival order. A routing trace, or what a window has sampled.
@@ -57,9 +65,9 @@ inline constexpr int kLayersAtOnce = 4;
 // not each sum to tokens x top_k.
 absl::Status Validate(const ModelSpec& model, const Request& request);
 
-// Sum of one layer's expert choices over a request's tokens of `phase`, added to `out` [experts]
-// with weight 1 (requests known by counts add them for every phase).
-void AddCounts(const ModelSpec& model, const Request& request, PhaseFilter phase, int layer,
+// Adds one layer's expert choices over a request's tokens of `phase` to `out` [experts], each with
+// the request's weight (requests known by counts add them for every phase).
+void AddDemand(const ModelSpec& model, const Request& request, PhaseFilter phase, int layer,
                double* out);
 
 }  // namespace advisor

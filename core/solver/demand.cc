@@ -11,15 +11,9 @@ Demand DemandByHome(const Traffic& traffic, absl::Span<const NodeId> homes, int 
   demand.experts = model.experts;
   demand.cells.assign(size_t(model.moe_layers) * nodes * model.experts, 0);
   RunInBlocks(parallel, model.moe_layers, kLayersAtOnce, [&](int first, int end) {
-    std::vector<double> counts(model.experts);
     for (size_t i = 0; i < homes.size(); ++i) {
       for (int l = first; l < end; ++l) {
-        counts.assign(model.experts, 0);
-        AddCounts(model, traffic.requests[i], phase, l, counts.data());
-        double* row = demand.row(l, homes[i].value());
-        for (int e = 0; e < model.experts; ++e) {
-          row[e] += traffic.requests[i].weight * counts[e];
-        }
+        AddDemand(model, traffic.requests[i], phase, l, demand.row(l, homes[i].value()));
       }
     }
   });

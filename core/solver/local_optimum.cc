@@ -23,7 +23,8 @@ class HomeFlow {
         holders_(experts, 0),
         hand_on_(size_t(nodes_) * nodes_),
         drop_(nodes_),
-        stale_(~uint64_t{0} >> (64 - nodes_)) {
+        stale_(nodes_, ~uint64_t{0} >> (64 - nodes_)),
+        drop_stale_(stale_[0]) {
     for (int c : capacity) {
       room_.push_back(std::min(c, experts));
     }
@@ -74,37 +75,74 @@ class HomeFlow {
 
   double Demand(int n, int e) const { return demand_[size_t(n) * experts_ + e]; }
 
+  Exchange& HandOn(int n, int m) { return hand_on_[size_t(n) * nodes_ + m]; }
+
   void Add(int n, int e) {
+    for (uint64_t left = holders_[e]; left != 0; left &= left - 1) {
+      const int p = std::countr_zero(left);
+      stale_[p] |= uint64_t{HandOn(p, n).expert == e} << n;
+    }
     held_[n].push_back(e);
     holders_[e] |= uint64_t{1} << n;
-    stale_ |= holders_[e];
+    drop_stale_ |= uint64_t{drop_[n].expert < 0} << n;  // there may be no room left
+    Offer(e);
   }
 
   void Remove(int n, int e) {
-    stale_ |= holders_[e];
     held_[n].erase(std::find(held_[n].begin(), held_[n].end(), e));
     holders_[e] &= ~(uint64_t{1} << n);
+    for (int m = 0; m < nodes_; ++m) {
+      stale_[n] |= uint64_t{HandOn(n, m).expert == e} << m;
+    }
+    drop_stale_ |= uint64_t{1} << n;
+    if (std::has_single_bit(holders_[e])) {
+      const int p = std::countr_zero(holders_[e]);
+      drop_stale_ |= uint64_t{drop_[p].expert == e} << p;
+    }
+    Offer(e);
   }
 
-  // The cheapest expert that n can hand on to m, and the cheapest that it can drop: of those nodes
-  // whose experts, or holders of whose experts, have changed.
+  // Lets every holder of e do what e now allows, where that is cheaper than what it had.
+  void Offer(int e) {
+    for (uint64_t left = holders_[e]; left != 0; left &= left - 1) {
+      const int n = std::countr_zero(left);
+      OfferDrop(n, e);
+      for (int m = 0; m < nodes_; ++m) {
+        OfferHandOn(n, m, e);
+      }
+    }
+  }
+  void OfferDrop(int n, int e) {
+    const double cost = demand_at_[size_t(e) * nodes_ + n];
+    if (cost < drop_[n].cost && !std::has_single_bit(holders_[e])) {
+      drop_[n] = {cost, e};
+    }
+  }
+  void OfferHandOn(int n, int m, int e) {
+    const double* demand = &demand_at_[size_t(e) * nodes_];
+    const double cost = demand[n] - demand[m];
+    if (cost < HandOn(n, m).cost && !(holders_[e] >> m & 1)) {
+      HandOn(n, m) = {cost, e};
+    }
+  }
+
+  // The cheapest expert that n can hand on to m, and the cheapest that it can drop, where what was
+  // cheapest is so no more.
   void PriceExchanges() {
-    for (; stale_ != 0; stale_ &= stale_ - 1) {
-      const int n = std::countr_zero(stale_);
-      Exchange* hand_on = &hand_on_[size_t(n) * nodes_];
-      std::fill(hand_on, hand_on + nodes_, Exchange());
+    for (int n = 0; n < nodes_; ++n) {
+      for (; stale_[n] != 0; stale_[n] &= stale_[n] - 1) {
+        const int m = std::countr_zero(stale_[n]);
+        HandOn(n, m) = Exchange();
+        for (int e : held_[n]) {
+          OfferHandOn(n, m, e);
+        }
+      }
+    }
+    for (; drop_stale_ != 0; drop_stale_ &= drop_stale_ - 1) {
+      const int n = std::countr_zero(drop_stale_);
       drop_[n] = Exchange();
       for (int e : held_[n]) {
-        const double* demand = &demand_at_[size_t(e) * nodes_];
-        if (demand[n] < drop_[n].cost && (holders_[e] & (holders_[e] - 1)) != 0) {
-          drop_[n] = {demand[n], e};
-        }
-        for (int m = 0; m < nodes_; ++m) {
-          const double cost = demand[n] - demand[m];
-          if (cost < hand_on[m].cost && !(holders_[e] >> m & 1)) {
-            hand_on[m] = {cost, e};
-          }
-        }
+        OfferDrop(n, e);
       }
       if (static_cast<int>(held_[n].size()) < room_[n]) {
         drop_[n] = {0, -1};
@@ -124,7 +162,7 @@ class HomeFlow {
       bool changed = false;
       for (int n = 0; n < nodes_; ++n) {
         for (int m = 0; m < nodes_; ++m) {
-          const double through = cost[n] + hand_on_[size_t(n) * nodes_ + m].cost;
+          const double through = cost[n] + HandOn(n, m).cost;
           // Rounding must not make a free circle look like a gain.
           if (through < cost[m] - 1e-9 * (1 + std::abs(cost[m]))) {
             cost[m] = through;
@@ -148,7 +186,7 @@ class HomeFlow {
     }
     int n = last;
     for (; from[n] >= 0; n = from[n]) {
-      const int e = hand_on_[size_t(from[n]) * nodes_ + n].expert;
+      const int e = HandOn(from[n], n).expert;
       Remove(from[n], e);
       Add(n, e);
     }
@@ -163,7 +201,8 @@ class HomeFlow {
   std::vector<uint64_t> holders_;       // [experts] node masks
   std::vector<Exchange> hand_on_;       // [nodes, nodes]
   std::vector<Exchange> drop_;          // [nodes]
-  uint64_t stale_;                      // nodes whose exchanges are to be priced again
+  std::vector<uint64_t> stale_;         // [nodes] what of hand_on_ is to be priced again
+  uint64_t drop_stale_;                 // the same of drop_
 };
 
 }  // namespace

@@ -66,13 +66,8 @@ void AddRequest(const ModelSpec& model, const Request& request, PhaseFilter phas
   if (request.counts_only() && phase != PhaseFilter::kAll) {
     return;
   }
-  std::vector<double> row(model.experts);
   for (int l = 0; l < model.moe_layers; ++l) {
-    std::fill(row.begin(), row.end(), 0.0);
-    AddCounts(model, request, phase, l, row.data());
-    for (int e = 0; e < model.experts; ++e) {
-      out.row(l)[e] += request.weight * row[e];
-    }
+    AddDemand(model, request, phase, l, out.row(l).data());
   }
 }
 
