@@ -1,6 +1,7 @@
 #include "core/model/placement.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "absl/strings/str_format.h"
 
@@ -117,17 +118,18 @@ ServeTable::ServeTable(const ModelSpec& model, const Topology& topology, const P
     for (int h = 0; h < nodes_; ++h) {
       int16_t* out = &serve_[(size_t(l) * nodes_ + h) * experts_];
       for (int e = 0; e < experts_; ++e) {
-        const int choice =
-            remote_choice.empty() ? kRingOrder : remote_choice.row(LayerId(l), NodeId(h))[e];
-        if (choice != kRingOrder && !(masks[e] >> h & 1)) {
-          out[e] = static_cast<int16_t>(choice);
-          continue;
-        }
-        int n = h;
-        for (int step = 0; step < nodes_ && !(masks[e] >> n & 1); ++step) {
-          n = (n + 1) % nodes_;
-        }
+        const uint64_t from_home = masks[e] >> h;
+        const int n = from_home != 0 ? h + std::countr_zero(from_home) : std::countr_zero(masks[e]);
         out[e] = static_cast<int16_t>(n);
+      }
+      if (remote_choice.empty()) {
+        continue;
+      }
+      const absl::Span<const int16_t> choice = remote_choice.row(LayerId(l), NodeId(h));
+      for (int e = 0; e < experts_; ++e) {
+        if (choice[e] != kRingOrder && !(masks[e] >> h & 1)) {
+          out[e] = choice[e];
+        }
       }
     }
   }

@@ -128,8 +128,9 @@ std::vector<size_t> Assignment::Willing(size_t from, size_t to) const {
 
 bool Assignment::SwapPair(size_t n, size_t m) {
   bool any = false;
+  std::vector<size_t> others = Willing(m, n);
   for (size_t i : Willing(n, m)) {
-    for (size_t j : Willing(m, n)) {
+    for (size_t j : others) {
       const double gain = Cost(i, n) - Cost(i, m) + Cost(j, m) - Cost(j, n);
       const double more = demand_[i] - demand_[j];  // what m gains and n loses
       if (gain > 1e-9 && Fits(m, std::max(more, 0.0)) && Fits(n, std::max(-more, 0.0))) {
@@ -138,6 +139,7 @@ bool Assignment::SwapPair(size_t n, size_t m) {
         load_[n] -= more;
         NoteChange(n, m);
         any = true;
+        others = Willing(m, n);
         break;
       }
     }

@@ -92,7 +92,7 @@ JointSearch::JointSearch(const Problem& problem, const SolveParams& params, Para
       params_(params),
       parallel_(parallel),
       budget_(BudgetOf(params.effort)),
-      caps_(LoadCapsOf(problem, params)),
+      caps_(LoadCapsOf(problem, params, parallel)),
       rng_(params.seed),
       share_(NodeShares(problem.topology)),
       all_layers_(problem.model.moe_layers) {

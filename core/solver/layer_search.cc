@@ -1,7 +1,9 @@
 #include "core/solver/layer_search.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <numbers>
 
 #include "core/solver/slot_moves.h"
 
@@ -16,13 +18,32 @@ int GpuOf(const LayerState& state, int slot) {
   return state.topology().gpu_of(SlotId(slot)).value();
 }
 
+// What a move may cost: the temperature times a standard exponential draw. Most moves cost more
+// than it can be, and need no logarithm.
+class Limit {
+ public:
+  // `uniform`: in [0, 1).
+  Limit(double temperature, double uniform) : temperature_(temperature), left_(1 - uniform) {}
+
+  double value() const { return -temperature_ * std::log(left_); }
+  // No less: -log(x) of an x from 2^-k on is at most k log(2).
+  double AtMost() const {
+    constexpr int kMantissaBits = 52, kExponentOfOne = 1023;
+    const auto exponent = static_cast<int>(std::bit_cast<uint64_t>(left_) >> kMantissaBits);
+    return temperature_ * std::numbers::ln2 * (kExponentOfOne - exponent);
+  }
+
+ private:
+  double temperature_, left_;
+};
+
 class Walk {
  public:
   Walk(LayerState& state, int candidates, Rng rng)
       : state_(state), candidates_(candidates), rng_(rng), slots_(state.topology().slot_count()) {}
 
   // Proposes one random move and takes it when it costs less than `limit`.
-  void Step(double limit) {
+  void Step(const Limit& limit) {
     const int i = static_cast<int>(rng_.Below(slots_));
     if (IsSpare(state_, i) && rng_.Below(2) == 0) {
       if (rng_.Below(4) == 0) {
@@ -75,14 +96,15 @@ class Walk {
     const int e = state_.expert_in(from);
     return e == kEmptySlot ? 0 : state_.MoveEstimate(e, state_.node_of(from), state_.node_of(to));
   }
-  void TryMove(const LayerMove& move, double limit) {
+  void TryMove(const LayerMove& move, const Limit& limit) {
     double delta;
-    if (IsLegal(state_, move) && state_.Evaluate(move, limit, &delta)) {
+    if (IsLegal(state_, move) && state_.MayCost(move, limit.AtMost()) &&
+        state_.Evaluate(move, limit.value(), &delta)) {
       state_.Apply(move);
     }
   }
   // Lets a random home be served on the node of slot i.
-  void StepChoice(int i, double limit) {
+  void StepChoice(int i, const Limit& limit) {
     const int e = state_.expert_in(i);
     const int home = static_cast<int>(rng_.Below(state_.topology().node_count()));
     if (e == kEmptySlot || (state_.holders(e) >> home & 1)) {
@@ -90,7 +112,8 @@ class Walk {
     }
     const int node = state_.topology().node_of(SlotId(i)).value();
     double delta;
-    if (state_.serve(e, home) != node && state_.EvaluateChoice(e, home, node, limit, &delta)) {
+    if (state_.serve(e, home) != node &&
+        state_.EvaluateChoice(e, home, node, limit.value(), &delta)) {
       state_.ApplyChoice(e, home, node);
     }
   }
@@ -189,7 +212,7 @@ int64_t Anneal(LayerState& state, const AnnealSchedule& schedule, Rng rng,
     state.set_load_price(schedule.first_load_price *
                          std::pow(schedule.last_load_price / schedule.first_load_price, progress));
     for (int i = 0; i < kProposalsPerPoll; ++i) {
-      walk.Step(-temperature * std::log(1.0 - chance.Uniform()));
+      walk.Step(Limit(temperature, chance.Uniform()));
     }
     proposals += kProposalsPerPoll;
   }

@@ -51,8 +51,12 @@ class LayerState final : public LayerCopies {
   // True and `delta` (visits in token weight or what LayerLatency makes of them, plus priced excess
   // and moves) when the change costs less than `limit`. The move must be legal: see Legal().
   bool Evaluate(const LayerMove& move, double limit, double* delta) {
+    return MayCost(move, limit) && EvaluateInFull(move, limit, delta);
+  }
+  // False: the move costs more than `limit`, as most do. True: who knows.
+  bool MayCost(const LayerMove& move, double limit) const {
     NeedTables();
-    return !LoneSwapExceeds(move, limit) && EvaluateInFull(move, limit, delta);
+    return !LoneSwapExceeds(move, limit);
   }
   // Carries out the move that the last Evaluate() saw.
   void Apply(const LayerMove& move);

@@ -12,7 +12,7 @@ struct LoadCaps {
 
 // The caps asked for; where both phases are served, no looser than what keeps either phase below
 // the loads that the linear placement has in it.
-LoadCaps LoadCapsOf(const Problem& problem, const SolveParams& params);
+LoadCaps LoadCapsOf(const Problem& problem, const SolveParams& params, ParallelFor& parallel);
 
 }  // namespace advisor
 
