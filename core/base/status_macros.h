@@ -10,12 +10,12 @@
 #define ADVISOR_CONCAT_(a, b) ADVISOR_CONCAT_INNER_(a, b)
 
 // Returns from the enclosing function when `expr` (an absl::Status) is not OK.
-#define RETURN_IF_ERROR(expr)                       \
-  do {                                              \
-    absl::Status advisor_status_ = (expr);          \
-    if (!advisor_status_.ok()) {                    \
-      return advisor_status_;                       \
-    }                                               \
+#define RETURN_IF_ERROR(expr)              \
+  do {                                     \
+    absl::Status advisor_status_ = (expr); \
+    if (!advisor_status_.ok()) {           \
+      return advisor_status_;              \
+    }                                      \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto x, MakeX()): moves the value out, or returns the Status.

@@ -63,7 +63,7 @@ struct CommandDone {
   absl::Status status;  // not OK: refused, the rest is unset
   DecisionReason reason = DecisionReason::kNone;
   std::string detail;
-  Position position;  // published, or {0, 0}
+  Position position;                                // published, or {0, 0}
   std::shared_ptr<const Traffic> window = nullptr;  // only after event::GetWindow
 };
 
